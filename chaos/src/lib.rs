@@ -1,0 +1,1 @@
+//! Faults by seed and on real processes.

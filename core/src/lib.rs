@@ -1,0 +1,11 @@
+//! The pure core of Bailiwick: it takes values and returns values.
+//!
+//! No IO, no clock, no randomness: time, entropy and topology are arguments. What is decided here is
+//! decided the same way in the router and in the node, and can be replayed from a log.
+
+pub mod ids;
+pub mod kind;
+pub mod limits;
+pub mod pinned;
+pub mod placement;
+pub mod policy;

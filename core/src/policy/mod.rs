@@ -1,0 +1,1 @@
+//! Packs, meet and decision.

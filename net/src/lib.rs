@@ -1,0 +1,1 @@
+//! QUIC, identity and links between nodes.

@@ -1,0 +1,1 @@
+//! Stores, Raft groups, recommend and services of one node.
