@@ -195,7 +195,9 @@ display!(Jurisdiction, DomainId, RegionId, NodeName, ClusterName, ItemId, Issuer
 impl Jurisdiction {
     /// The id itself and its ever shorter prefixes, cut at `-`: `EU-DE`, then `EU`.
     pub fn prefixes(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(Some(self.as_str()), |text| text.rfind('-').and_then(|at| text.get(..at)))
+        std::iter::successors(Some(self.as_str()), |text| {
+            text.rfind('-').and_then(|at| text.get(..at))
+        })
     }
 }
 
@@ -305,7 +307,9 @@ impl From<GroupId> for String {
 }
 
 /// Milliseconds since 1970-01-01T00:00:00Z, stamped by a leader; never read from a clock in the core.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct UnixMillis(pub i64);
 
 impl UnixMillis {
@@ -332,7 +336,9 @@ mod tests {
         for text in ["control", "catalog-0", "users-eu-0", "users-eu-west-12"] {
             assert_eq!(text.parse::<GroupId>().unwrap().to_string(), text);
         }
-        for text in ["", "catalog", "catalog-00", "catalog--1", "users--0", "users-EU-0", "users-eu-+1"] {
+        for text in
+            ["", "catalog", "catalog-00", "catalog--1", "users--0", "users-EU-0", "users-eu-+1"]
+        {
             assert!(text.parse::<GroupId>().is_err(), "{text}");
         }
     }
