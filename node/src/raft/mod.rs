@@ -1,0 +1,10 @@
+//! The Raft groups of a node: the types, their encodings, and the durable half under openraft.
+
+pub mod codec;
+pub mod codec_rpc;
+pub mod group_machine;
+pub mod guard;
+pub mod log_storage;
+pub mod machine;
+pub mod snapshot;
+pub mod types;
