@@ -5,6 +5,7 @@
 
 pub mod ids;
 pub mod kind;
+pub mod learning;
 pub mod limits;
 pub mod pinned;
 pub mod placement;
