@@ -1,0 +1,269 @@
+//! The index that a node holds: a frozen generation and a mutable segment, read as one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::error::AnnError;
+use crate::filter::Filter;
+use crate::frozen::Frozen;
+use crate::options::Options;
+use crate::segment::{Death, Segment, Sequence};
+use crate::space::{ROW_LIMIT, Row, Space};
+
+/// Up to this many rows are compared one by one: exact, and quick enough.
+const SCANNED_MAX: usize = 10_000;
+
+/// A row that a search found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Hit {
+    /// The row.
+    pub row: Row,
+    /// Its exact score under the space's metric; greater is better.
+    pub score: f32,
+}
+
+/// A vector index that is searched while it changes. `Send + Sync`: share it in an `Arc`.
+///
+/// Writers take turns; readers work on the state that was current when they began, and never wait.
+#[derive(Debug)]
+pub struct LiveIndex {
+    pub(crate) space: Space,
+    pub(crate) options: Options,
+    pub(crate) state: ArcSwap<State>,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) merging: Mutex<()>,
+}
+
+/// What a reader sees: all writes up to `now`, none after.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) generation: Arc<Generation>,
+    pub(crate) segment: Segment,
+    pub(crate) now: Sequence,
+    pub(crate) live: usize,
+}
+
+/// A frozen index and the deaths of its slots since it was made.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(crate) frozen: Frozen,
+    pub(crate) deaths: Vec<Death>,
+    pub(crate) number: u64,
+}
+
+/// What only writers need.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    /// Where in the segment a row's vector is.
+    pub(crate) fresh: HashMap<Row, usize>,
+    /// Rows written while a merge runs: what it read of them is out of date.
+    pub(crate) journal: Option<Vec<Row>>,
+}
+
+impl Generation {
+    pub(crate) fn new(frozen: Frozen, number: u64) -> Self {
+        let deaths = (0..frozen.len()).map(|_| Death::alive()).collect();
+        Self { frozen, deaths, number }
+    }
+
+    pub(crate) fn spares(&self, slot: u32, now: Sequence) -> bool {
+        self.deaths.get(slot as usize).is_some_and(|death| death.spares(now))
+    }
+}
+
+impl State {
+    pub(crate) fn new(generation: Generation, segment: Segment) -> Self {
+        let live = generation.frozen.len() + segment.len();
+        Self { generation: Arc::new(generation), segment, now: 0, live }
+    }
+
+    fn live_slot(&self, row: Row) -> Option<u32> {
+        let slot = self.generation.frozen.slot(row)?;
+        self.generation.spares(slot, self.now).then_some(slot)
+    }
+
+    /// Ends the row's vector with the write `self.now`; false if there is none.
+    fn end(&mut self, row: Row, writer: &mut Writer) -> bool {
+        let was = self.now - 1;
+        let fresh = writer.fresh.remove(&row).and_then(|at| self.segment.death(at));
+        let slot = self.generation.frozen.slot(row).filter(|&s| self.generation.spares(s, was));
+        let frozen = slot.and_then(|s| self.generation.deaths.get(s as usize));
+        let found = [fresh, frozen].into_iter().flatten().map(|death| death.mark(self.now)).count();
+        self.live -= found;
+        found > 0
+    }
+
+    fn vector(&self, row: Row) -> Option<&[f32]> {
+        let fresh = self.segment.vector(row, self.now);
+        fresh.or_else(|| self.live_slot(row).map(|slot| self.generation.frozen.vector(slot)))
+    }
+
+    fn search(
+        &self,
+        space: &Space,
+        query: &[f32],
+        k: usize,
+        ef: usize,
+        filter: Filter<'_>,
+    ) -> Vec<Hit> {
+        let frozen = &self.generation.frozen;
+        let accepts = |slot: u32| {
+            self.generation.spares(slot, self.now)
+                && frozen.row(slot).is_some_and(|r| filter.accepts(r))
+        };
+        let walked = match filter {
+            Filter::All if frozen.len() > SCANNED_MAX => {
+                frozen.walk(space, query, k, ef.max(k), accepts)
+            }
+            _ => Vec::new(),
+        };
+        let scored = if walked.len() < k.min(frozen.len()) {
+            frozen.scan(space, query, k, accepts)
+        } else {
+            walked
+        };
+        let frozen_hits =
+            scored.into_iter().filter_map(|(score, s)| Some(Hit { row: frozen.row(s)?, score }));
+        let fresh = self.segment.live(0, self.now).filter(|entry| filter.accepts(entry.row));
+        let fresh = fresh.map(|e| Hit { row: e.row, score: space.score(query, e.vector) });
+        let mut hits: Vec<Hit> = frozen_hits.chain(fresh).collect();
+        hits.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
+        hits.truncate(k);
+        hits
+    }
+}
+
+impl LiveIndex {
+    /// An empty index.
+    ///
+    /// # Errors
+    /// [`AnnError::Dimensions`] when the space has none or too many.
+    pub fn new(space: Space, options: Options) -> Result<Self, AnnError> {
+        space.check()?;
+        let state =
+            State::new(Generation::new(Frozen::empty(&space), 0), Segment::new(space.dimensions));
+        Ok(Self::of(space, options, state))
+    }
+
+    pub(crate) fn of(space: Space, options: Options, state: State) -> Self {
+        let fresh = state.segment.live(0, state.now).map(|e| e.row).zip(0..).collect();
+        Self {
+            space,
+            options,
+            state: ArcSwap::from_pointee(state),
+            writer: Mutex::new(Writer { fresh, journal: None }),
+            merging: Mutex::new(()),
+        }
+    }
+
+    /// The space of the vectors.
+    #[must_use]
+    pub fn space(&self) -> &Space {
+        &self.space
+    }
+
+    /// Live rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.load().live
+    }
+
+    /// Whether no row lives.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Vectors in the mutable segment, replaced ones too.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.state.load().segment.len()
+    }
+
+    /// The number of the current generation: 0 at first, one more after each merge.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.state.load().generation.number
+    }
+
+    /// The vector of a live row, as it is compared: at unit length for cosine.
+    #[must_use]
+    pub fn vector(&self, row: Row) -> Option<Vec<f32>> {
+        self.state.load().vector(row).map(<[f32]>::to_vec)
+    }
+
+    /// Sets the vector of a row. The next search finds it.
+    ///
+    /// # Errors
+    /// [`AnnError`] of kind `Invalid` for a vector that can't be compared, [`AnnError::Full`] when a
+    /// merge must come first.
+    pub fn upsert(&self, row: Row, vector: &[f32]) -> Result<(), AnnError> {
+        if row >= ROW_LIMIT {
+            return Err(AnnError::RowTooLarge { row, limit: ROW_LIMIT });
+        }
+        let vector = self.space.admit(vector)?;
+        let mut writer = self.writer();
+        let state = self.state.load();
+        let (pending, max) = (state.segment.len(), self.options.pending_max);
+        if pending >= max || state.now >= Sequence::MAX - 2 {
+            return Err(AnnError::Full { pending, max });
+        }
+        let mut next = State { now: state.now + 1, ..State::clone(&state) };
+        next.end(row, &mut writer);
+        next.segment = state.segment.with(row, &vector);
+        next.live += 1;
+        writer.fresh.insert(row, pending);
+        writer.note(row);
+        self.state.store(Arc::new(next));
+        Ok(())
+    }
+
+    /// Forgets a row. No later search returns it. Whether there was one.
+    pub fn remove(&self, row: Row) -> bool {
+        let mut writer = self.writer();
+        let state = self.state.load();
+        let mut next = State { now: state.now.saturating_add(1), ..State::clone(&state) };
+        let found = next.end(row, &mut writer);
+        if found {
+            writer.note(row);
+            self.state.store(Arc::new(next));
+        }
+        found
+    }
+
+    /// The `k` live rows nearest to `query` that `filter` accepts, best first, with exact scores.
+    ///
+    /// `ef` is how many candidates the walk keeps, at least `k`: more is slower and misses less.
+    ///
+    /// # Errors
+    /// [`AnnError`] of kind `Invalid` for a query that can't be compared.
+    pub fn search<'a>(
+        &self,
+        query: &[f32],
+        k: usize,
+        ef: usize,
+        filter: impl Into<Filter<'a>>,
+    ) -> Result<Vec<Hit>, AnnError> {
+        let query = self.space.admit(query)?;
+        let state = self.state.load_full();
+        let k = k.min(state.live);
+        if k == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(state.search(&self.space, &query, k, ef.min(state.live), filter.into()))
+    }
+
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    fn note(&mut self, row: Row) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(row);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Vectors of one length, one after the other.
+
+/// Rows of `width` values.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Matrix {
+    width: usize,
+    values: Vec<f32>,
+}
+
+impl Matrix {
+    pub(crate) fn with_capacity(width: usize, rows: usize) -> Self {
+        Self { width, values: Vec::with_capacity(width * rows) }
+    }
+
+    pub(crate) fn from_values(width: usize, values: Vec<f32>) -> Self {
+        debug_assert_eq!(values.len() % width.max(1), 0);
+        Self { width, values }
+    }
+
+    /// Adds a row of `width` values.
+    pub(crate) fn push(&mut self, row: &[f32]) {
+        debug_assert_eq!(row.len(), self.width);
+        self.values.extend_from_slice(row);
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.values.len() / self.width.max(1)
+    }
+
+    /// The row, empty beyond the end.
+    #[inline]
+    pub(crate) fn row(&self, at: usize) -> &[f32] {
+        self.values.get(at * self.width..(at + 1) * self.width).unwrap_or_default()
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::ChunksExact<'_, f32> {
+        self.values.chunks_exact(self.width.max(1))
+    }
+
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+}

@@ -1,0 +1,118 @@
+//! Putting fresh vectors into a new frozen generation, beside the searches.
+
+use std::collections::HashMap;
+use std::sync::{Arc, TryLockError};
+use std::time::{Duration, Instant};
+
+use crate::error::AnnError;
+use crate::frozen::Frozen;
+use crate::live::{Generation, LiveIndex, State, Writer};
+use crate::matrix::Matrix;
+use crate::segment::Segment;
+use crate::space::Row;
+
+/// What a merge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Merged {
+    /// The number of the new generation.
+    pub generation: u64,
+    /// Rows in it.
+    pub rows: usize,
+    /// Wall time of the merge.
+    pub took: Duration,
+}
+
+/// Takes the journal away when the merge ends, however it ends.
+struct Journal<'a>(&'a LiveIndex);
+
+impl<'a> Journal<'a> {
+    /// Starts the journal, with the state from which on it counts.
+    fn start(index: &'a LiveIndex) -> (Self, Arc<State>) {
+        let mut writer = index.writer();
+        writer.journal = Some(Vec::new());
+        (Self(index), index.state.load_full())
+    }
+}
+
+impl Drop for Journal<'_> {
+    fn drop(&mut self) {
+        self.0.writer().journal = None;
+    }
+}
+
+impl LiveIndex {
+    /// Whether a merge is due: the mutable segment has grown enough to slow searches down, or many
+    /// frozen rows are dead.
+    #[must_use]
+    pub fn needs_merge(&self) -> bool {
+        let state = self.state.load();
+        let frozen = state.generation.frozen.len();
+        let all = frozen + state.segment.len();
+        state.segment.len() >= self.options.merge_at || (all - state.live) * 5 > all.max(1024)
+    }
+
+    /// Merges the mutable segment into a new generation and swaps it in. Long: call it from a
+    /// background thread. Searches and writes go on meanwhile; what is written meanwhile stays in the
+    /// mutable segment.
+    ///
+    /// # Errors
+    /// [`AnnError::Merging`] when one is under way, [`AnnError::Build`] when the builder failed: the
+    /// index is then as it was.
+    pub fn merge(&self) -> Result<Merged, AnnError> {
+        let _one_at_a_time = match self.merging.try_lock() {
+            Ok(guard) => guard,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Err(AnnError::Merging),
+        };
+        let began = Instant::now();
+        let (journal, state) = Journal::start(self);
+        let (rows, vectors) = survivors(&state, self.space.dimensions);
+        let frozen = Frozen::build(&rows, &vectors, &self.options)?;
+        let generation = Generation::new(frozen, state.generation.number + 1);
+        let merged =
+            Merged { generation: generation.number, rows: rows.len(), took: began.elapsed() };
+        self.swap(generation, state.segment.len());
+        drop(journal);
+        Ok(merged)
+    }
+
+    /// Makes `generation`, which holds the first `taken` vectors of the segment, the current one.
+    fn swap(&self, generation: Generation, taken: usize) {
+        let mut writer = self.writer();
+        let state = self.state.load();
+        for row in writer.journal.iter().flatten() {
+            let slot = generation.frozen.slot(*row);
+            if let Some(death) = slot.and_then(|s| generation.deaths.get(s as usize)) {
+                death.mark(0);
+            }
+        }
+        let mut segment = Segment::new(self.space.dimensions);
+        let mut fresh = HashMap::new();
+        for entry in state.segment.live(taken, state.now) {
+            fresh.insert(entry.row, segment.len());
+            segment = segment.with(entry.row, entry.vector);
+        }
+        *writer = Writer { fresh, journal: None };
+        // Sequence numbers begin anew with the new deaths, so they never run out.
+        let next = State { generation: Arc::new(generation), segment, now: 0, live: state.live };
+        self.state.store(Arc::new(next));
+    }
+}
+
+/// Rows that live in `state`, with their vectors.
+pub(crate) fn survivors(state: &State, dimensions: usize) -> (Vec<Row>, Matrix) {
+    let mut rows = Vec::with_capacity(state.live);
+    let mut vectors = Matrix::with_capacity(dimensions, state.live);
+    let frozen = &state.generation.frozen;
+    for (slot, row) in frozen.slots() {
+        if state.generation.spares(slot, state.now) {
+            rows.push(row);
+            vectors.push(frozen.vector(slot));
+        }
+    }
+    for entry in state.segment.live(0, state.now) {
+        rows.push(entry.row);
+        vectors.push(entry.vector);
+    }
+    (rows, vectors)
+}

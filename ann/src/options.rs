@@ -1,0 +1,34 @@
+//! What an operator may set.
+
+/// How an index is built and bounded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Links of a node in the frozen graph, at most.
+    pub links: usize,
+    /// Candidates that the builder keeps per insertion.
+    pub ef_construction: usize,
+    /// Threads of a build. One makes it deterministic.
+    pub threads: usize,
+    /// Vectors in the mutable segment from which [`crate::LiveIndex::needs_merge`] says yes.
+    pub merge_at: usize,
+    /// Vectors that the mutable segment takes at most; then upserts are refused until a merge.
+    pub pending_max: usize,
+    /// Vectors that one search may compare at most.
+    pub budget: usize,
+    /// Bytes that opening a file may take.
+    pub memory_max: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            links: 32,
+            ef_construction: 40,
+            threads: 2,
+            merge_at: 4096,
+            pending_max: 262_144,
+            budget: 2_000_000,
+            memory_max: 64 << 30,
+        }
+    }
+}
