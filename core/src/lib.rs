@@ -10,3 +10,4 @@ pub mod limits;
 pub mod pinned;
 pub mod placement;
 pub mod policy;
+pub mod ranking;

@@ -1,0 +1,44 @@
+//! What ranking knows of an item.
+
+use crate::ids::{ItemId, Jurisdiction, UnixMillis};
+
+/// The dense number that one node gives an item; not stable between nodes or restarts.
+pub type Row = u32;
+
+/// An item's attributes that filters, floors and explanations read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ItemFacts {
+    /// The item.
+    pub id: ItemId,
+    /// Shown to people.
+    pub title: String,
+    /// Categories, as the catalogue spells them.
+    pub category: Vec<String>,
+    /// Language, where known.
+    pub language: Option<String>,
+    /// Creator, where known.
+    pub creator: Option<String>,
+    /// Country of origin, ISO 3166.
+    pub origin: Option<String>,
+    /// When it was published, where known.
+    pub published: Option<UnixMillis>,
+    /// Never shown from then on.
+    pub expires: Option<UnixMillis>,
+    /// Years of age from which it may be shown.
+    pub min_age: u8,
+    /// Where it may not be shown, parts of the place included.
+    pub barred_in: Vec<Jurisdiction>,
+    /// In stock and not hidden.
+    pub available: bool,
+    /// Place in the editorial list, 1 first.
+    pub editorial_rank: Option<u32>,
+}
+
+/// The catalogue as ranking reads it.
+pub trait Shelf {
+    /// The facts of a row; none when it was deleted.
+    fn facts(&self, row: Row) -> Option<&ItemFacts>;
+
+    /// The unit vector of a row; none when it has none.
+    fn vector(&self, row: Row) -> Option<&[f32]>;
+}

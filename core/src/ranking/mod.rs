@@ -1,0 +1,20 @@
+//! Ranking: sources bring candidates, filters drop, a scorer weighs, the slate keeps the floors.
+//!
+//! Every stage is a small trait and pure; what a person's law and choices do not grant never reaches a
+//! source, since a source declares its signals and [`rank`] asks only those that are granted.
+
+mod candidate;
+mod filter;
+mod item;
+mod pipeline;
+mod scorer;
+mod slate;
+mod source;
+
+pub use candidate::{Candidate, Part};
+pub use filter::{AgeFloor, Barred, Excluded, Expired, Filter, Hidden, Wanted};
+pub use item::{ItemFacts, Row, Shelf};
+pub use pipeline::{Fault, Ranked, Ranking, Rules, rank};
+pub use scorer::{LinearScorer, Scorer, Weight};
+pub use slate::{Floor, Slate, diversity};
+pub use source::{Source, SourceError};
