@@ -4,7 +4,7 @@ use bailiwick_core::ids::GroupId;
 use bytes::Bytes;
 use prost::Message as _;
 
-use crate::peer;
+use crate::{peer, v1};
 
 mod sealed {
     pub trait Sealed {}
@@ -64,9 +64,25 @@ impl Exportable for WideFrame {
     }
 }
 
-impl sealed::Sealed for peer::Hello {}
-impl Exportable for peer::Hello {
-    fn to_frame(&self) -> Bytes {
-        self.encode_to_vec().into()
-    }
+macro_rules! exports {
+    ($($message:ty),* $(,)?) => {$(
+        impl sealed::Sealed for $message {}
+        impl Exportable for $message {
+            fn to_frame(&self) -> Bytes {
+                self.encode_to_vec().into()
+            }
+        }
+    )*};
+}
+
+// INVARIANT: nothing here holds what a person did. A token and a receipt are the person's own
+// statements, sent to or from their home; the others speak of machines.
+exports! {
+    peer::Hello,
+    peer::ReceiptRequest,
+    peer::ReceiptAnswer,
+    peer::SliceNotice,
+    peer::SliceNoticeAnswer,
+    peer::StatusRequest,
+    v1::ClusterStatus,
 }
