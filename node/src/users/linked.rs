@@ -1,0 +1,81 @@
+//! Events that are linked to their person.
+
+use bailiwick_core::ids::UnixMillis;
+use bailiwick_proto::store::{LinkedEvents, ProfileRow};
+
+use super::blocks::Blocks;
+use super::counters::{Counted, count};
+use super::draft::Draft;
+use super::event::{EventKind, NewEvent, check_count};
+use super::outcome::{Applied, Refused, Stop};
+use super::profile;
+use super::schema::RowKind;
+use crate::seal::{DataKey, PersonKey, TENANT};
+
+/// The key of an event's row.
+pub(super) fn event_key(person: &PersonKey, key: &DataKey, event: &NewEvent) -> Vec<u8> {
+    let id = key.mark("event", &[event.id.as_str().as_bytes()]);
+    RowKind::Event.key(TENANT, &[person.as_bytes(), &id])
+}
+
+fn touch_key(person: &PersonKey, key: &DataKey, event: &NewEvent) -> Vec<u8> {
+    let id = key.mark("item", &[event.item.as_str().as_bytes()]);
+    RowKind::Touch.key(TENANT, &[person.as_bytes(), &id])
+}
+
+/// Reads the events of a command; a time after the command's own counts as that.
+fn read(events: &LinkedEvents, now: UnixMillis) -> Result<Vec<NewEvent>, Refused> {
+    check_count(events.events.len())?;
+    let clamped = |event: NewEvent| NewEvent { at: event.at.min(now), ..event };
+    events.events.iter().map(|row| NewEvent::of(row).map(clamped)).collect()
+}
+
+/// Records events; an id that is there already counts as a duplicate and changes nothing.
+pub(super) fn apply(
+    draft: &mut Draft<'_, '_>,
+    person: &PersonKey,
+    key: &DataKey,
+    events: &LinkedEvents,
+    now: UnixMillis,
+) -> Result<Applied, Stop> {
+    let events = read(events, now)?;
+    let mut applied = Applied::default();
+    let profile_key = RowKind::Profile.of_person(TENANT, person);
+    let mut profile = profile::Draft::new(draft.get_sealed::<ProfileRow>(key, &profile_key)?);
+    let mut blocks = Blocks::new(*person, key);
+    for event in &events {
+        let row = event_key(person, key, event);
+        if draft.has(&row) {
+            applied.duplicates += 1;
+            continue;
+        }
+        applied.accepted += 1;
+        draft.put_sealed(key, row, &event.to_row())?;
+        profile.absorb(event);
+        if event.kind == EventKind::Block {
+            blocks.add(draft, event)?;
+        }
+        count_once(draft, person, key, event, now)?;
+    }
+    if let Some(row) = profile.finish() {
+        draft.put_sealed(key, profile_key, &row)?;
+    }
+    blocks.finish(draft)?;
+    Ok(applied)
+}
+
+/// A person counts once among an item's people, whatever they did with it and how often.
+fn count_once(
+    draft: &mut Draft<'_, '_>,
+    person: &PersonKey,
+    key: &DataKey,
+    event: &NewEvent,
+    now: UnixMillis,
+) -> Result<(), Stop> {
+    let touch = touch_key(person, key, event);
+    if !event.counts() || draft.has(&touch) {
+        return Ok(());
+    }
+    draft.put(touch, Vec::new())?;
+    count(draft, &event.item, &Counted::Linked, 1.0, now)
+}

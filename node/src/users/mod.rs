@@ -1,0 +1,34 @@
+//! A domain's people: the state machine of a `users-<domain>-<n>` group, and reading from it.
+//!
+//! ```text
+//! service ─ Builder ──> sealed command ──> log ──> UsersMachine ──> sealed rows ──> read::person
+//!                                                        └──> Popularity (in memory, at least k people)
+//! ```
+//! INVARIANT: no subject, event id or item of a person stands in a command, key or value in the
+//! clear. Counters name items, since they count people and name none.
+
+mod aggregate;
+mod apply;
+mod blocks;
+mod command;
+mod consent;
+mod counters;
+mod draft;
+mod event;
+mod linked;
+mod machine;
+mod outcome;
+mod popular;
+mod profile;
+pub mod read;
+pub mod schema;
+mod vault;
+
+pub use command::{BuildError, Builder, admit};
+pub use consent::{ConsentPatch, ConsentState, Interests};
+pub use event::{EventKind, NewEvent};
+pub use machine::UsersMachine;
+pub use outcome::{Applied, Refused};
+pub use popular::Popularity;
+pub use read::{Block, Interaction, Person, Profile, ReadError};
+pub use vault::{NotUsers, Vault};

@@ -1,0 +1,267 @@
+//! Reading a person at a local replica. What comes out is pinned.
+
+use bailiwick_core::ids::{DomainId, EventId, IdError, ItemId, UnixMillis};
+use bailiwick_core::kind::Kind;
+use bailiwick_core::pinned::Pinned;
+use bailiwick_core::policy::WordError;
+use bailiwick_proto::store::{
+    self, BlocksRow, ConsentRow, EventRow, InterestsRow, ProfileRow, SaltRow, SlicesRow, WrappedKey,
+};
+use bytes::Bytes;
+
+use super::consent::{ConsentState, Interests};
+use super::event::NewEvent;
+use super::outcome::Refused;
+use super::schema::{Root, RowKind};
+use super::vault::{Vault, decode};
+use crate::seal::{DataKey, PersonKey, SealError, TENANT};
+use crate::store::StoreError;
+use crate::store::reader::Reader;
+
+/// Rows read at once.
+const PAGE: usize = 1024;
+
+/// Why a person could not be read. It is never taken for "there is nothing".
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A row could not be opened.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A row holds a word that this version doesn't know.
+    #[error("a stored choice is not understood: {0}")]
+    Word(#[from] WordError),
+    /// A row holds a name that is not valid.
+    #[error("a stored name is not valid: {0}")]
+    Name(#[from] IdError),
+    /// A stored event makes no sense.
+    #[error("a stored event is not understood: {0}")]
+    Event(#[from] Refused),
+}
+
+impl ReadError {
+    /// What a caller may conclude.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Store(error) => error.kind(),
+            Self::Seal(error) => error.kind(),
+            Self::Word(_) | Self::Name(_) | Self::Event(_) => Kind::Broken,
+        }
+    }
+}
+
+/// One entry of a profile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interaction {
+    /// The item.
+    pub item: ItemId,
+    /// -1 to 1.
+    pub weight: f32,
+    /// When.
+    pub at: UnixMillis,
+    /// The kind of event it came from.
+    pub kind: String,
+}
+
+/// What recommending reads of a person, newest first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Profile {
+    /// Explicit opinions: rate, like, dislike, follow, block.
+    pub explicit: Vec<Interaction>,
+    /// Observed behaviour: view, play, purchase.
+    pub behaviour: Vec<Interaction>,
+}
+
+/// An item that is never to be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The item.
+    pub item: ItemId,
+    /// Since when.
+    pub at: UnixMillis,
+}
+
+/// A person, as the group knows them. Comes pinned, and so does not show in logs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Person {
+    /// Consent and switches.
+    pub consent: ConsentState,
+    /// Declared interests.
+    pub interests: Interests,
+    /// What recommending reads.
+    pub profile: Profile,
+    /// Domains that hold a visitor's slice.
+    pub slices: Vec<DomainId>,
+    /// Items never to be shown, newest first.
+    pub blocked: Vec<Block>,
+}
+
+/// The person's rows; none when the group knows nobody under that key.
+///
+/// # Errors
+/// [`ReadError`]: what could not be read is not taken for absent.
+pub fn person(
+    reader: &Reader,
+    vault: &Vault,
+    person: &PersonKey,
+) -> Result<Option<Pinned<Person>>, ReadError> {
+    let Some(rows) = Rows::open(reader, vault, person)? else { return Ok(None) };
+    let found = Person {
+        consent: rows.consent()?,
+        interests: rows.one::<InterestsRow>(RowKind::Interests)?.unwrap_or_default().into(),
+        profile: rows.one::<ProfileRow>(RowKind::Profile)?.unwrap_or_default().try_into()?,
+        slices: rows.slices()?,
+        blocked: rows.blocked()?,
+    };
+    Ok(Some(Pinned::new(vault.home().clone(), found)))
+}
+
+/// The person's consent and switches alone; the default for somebody unknown.
+///
+/// # Errors
+/// [`ReadError`]: what could not be read is not taken for absent.
+pub fn consent(
+    reader: &Reader,
+    vault: &Vault,
+    person: &PersonKey,
+) -> Result<ConsentState, ReadError> {
+    Rows::open(reader, vault, person)?.map_or_else(|| Ok(ConsentState::default()), |r| r.consent())
+}
+
+/// Every event kept of the person, oldest first.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn events(
+    reader: &Reader,
+    vault: &Vault,
+    person: &PersonKey,
+) -> Result<Pinned<Vec<NewEvent>>, ReadError> {
+    let mut found = Vec::new();
+    if let Some(rows) = Rows::open(reader, vault, person)? {
+        for (key, value) in rows.all(RowKind::Event)? {
+            found.push(NewEvent::of(&vault.open::<EventRow>(&rows.key, &key, &value)?)?);
+        }
+    }
+    found.sort_by(|a, b| (a.at, a.id.as_str()).cmp(&(b.at, b.id.as_str())));
+    Ok(Pinned::new(vault.home().clone(), found))
+}
+
+/// The person's wrapped data key, where there is one.
+pub(super) fn held_key(
+    reader: &Reader,
+    person: &PersonKey,
+) -> Result<Option<WrappedKey>, ReadError> {
+    let row = reader.get(&RowKind::Key.of_person(TENANT, person))?;
+    Ok(row.map(|row| Vault::wrapped_in(&row)).transpose()?)
+}
+
+/// The newest day with a salt, and the salt as it is wrapped.
+pub(super) fn held_salt(reader: &Reader) -> Result<Option<SaltRow>, ReadError> {
+    let row = reader.get(&RowKind::Salt.key(TENANT, &[]))?;
+    Ok(row.map(|row| decode(&row)).transpose()?)
+}
+
+/// Whether an event of the person is stored already.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn has_event(
+    reader: &Reader,
+    vault: &Vault,
+    person: &PersonKey,
+    event: &EventId,
+) -> Result<bool, ReadError> {
+    let Some(rows) = Rows::open(reader, vault, person)? else { return Ok(false) };
+    let id = rows.key.mark("event", &[event.as_str().as_bytes()]);
+    Ok(reader.get(&RowKind::Event.key(TENANT, &[person.as_bytes(), &id]))?.is_some())
+}
+
+/// One person's rows with the key that opens them.
+struct Rows<'a> {
+    reader: &'a Reader,
+    vault: &'a Vault,
+    person: PersonKey,
+    key: DataKey,
+}
+
+impl<'a> Rows<'a> {
+    fn open(
+        reader: &'a Reader,
+        vault: &'a Vault,
+        person: &PersonKey,
+    ) -> Result<Option<Self>, ReadError> {
+        let Some(wrapped) = held_key(reader, person)? else { return Ok(None) };
+        let key = vault.unwrap_person(person, &wrapped)?;
+        Ok(Some(Self { reader, vault, person: *person, key }))
+    }
+
+    fn one<M: Root>(&self, kind: RowKind) -> Result<Option<M>, ReadError> {
+        let at = kind.of_person(TENANT, &self.person);
+        let value = self.reader.get(&at)?;
+        Ok(value.map(|value| self.vault.open(&self.key, &at, &value)).transpose()?)
+    }
+
+    fn all(&self, kind: RowKind) -> Result<Vec<(Bytes, Bytes)>, ReadError> {
+        let prefix = kind.of_person(TENANT, &self.person);
+        let mut found: Vec<(Bytes, Bytes)> = Vec::new();
+        loop {
+            let after = found.last().map(|(key, _)| key.clone());
+            let page = self.reader.scan_prefix(&prefix, after.as_deref(), PAGE)?;
+            let last_page = page.len() < PAGE;
+            found.extend(page.into_iter().map(|row| (row.key, row.value)));
+            if last_page {
+                return Ok(found);
+            }
+        }
+    }
+
+    fn consent(&self) -> Result<ConsentState, ReadError> {
+        let row: Option<ConsentRow> = self.one(RowKind::Consent)?;
+        Ok(row.as_ref().map(ConsentState::of).transpose()?.unwrap_or_default())
+    }
+
+    fn slices(&self) -> Result<Vec<DomainId>, ReadError> {
+        let row: SlicesRow = self.one(RowKind::Slices)?.unwrap_or_default();
+        Ok(row.domains.into_iter().map(DomainId::new).collect::<Result<_, _>>()?)
+    }
+
+    fn blocked(&self) -> Result<Vec<Block>, ReadError> {
+        let mut found = Vec::new();
+        for (key, value) in self.all(RowKind::Blocks)? {
+            let row: BlocksRow = self.vault.open(&self.key, &key, &value)?;
+            for block in row.blocks {
+                found.push(Block { item: ItemId::new(block.item)?, at: UnixMillis(block.at_ms) });
+            }
+        }
+        found.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.item.cmp(&b.item)));
+        Ok(found)
+    }
+}
+
+impl TryFrom<ProfileRow> for Profile {
+    type Error = IdError;
+
+    fn try_from(row: ProfileRow) -> Result<Self, IdError> {
+        let part = |entries: Vec<store::Interaction>| {
+            entries.into_iter().map(Interaction::try_from).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Self { explicit: part(row.explicit)?, behaviour: part(row.behaviour)? })
+    }
+}
+
+impl TryFrom<store::Interaction> for Interaction {
+    type Error = IdError;
+
+    fn try_from(entry: store::Interaction) -> Result<Self, IdError> {
+        Ok(Self {
+            item: ItemId::new(entry.item)?,
+            weight: entry.weight,
+            at: UnixMillis(entry.at_ms),
+            kind: entry.kind,
+        })
+    }
+}
