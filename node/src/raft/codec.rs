@@ -226,8 +226,11 @@ impl Form for Membership {
         }
         let mut nodes = BTreeMap::new();
         for m in form.members {
-            let member =
-                Member { name: m.name.parse()?, domain: m.domain.parse()?, region: m.region.parse()? };
+            let member = Member {
+                name: m.name.parse()?,
+                domain: m.domain.parse()?,
+                region: m.region.parse()?,
+            };
             nodes.insert(m.id, member);
         }
         let configs: Vec<BTreeSet<u64>> =

@@ -7,4 +7,5 @@ pub mod guard;
 pub mod log_storage;
 pub mod machine;
 pub mod snapshot;
+pub mod snapshot_dir;
 pub mod types;

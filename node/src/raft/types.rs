@@ -5,9 +5,7 @@ use std::fmt;
 use bailiwick_core::ids::{DomainId, NodeName, RegionId};
 use bailiwick_core::placement::Site;
 use bytes::Bytes;
-use openraft::alias::{
-    EntryOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf,
-};
+use openraft::alias::{EntryOf, LogIdOf, SnapshotMetaOf, SnapshotOf, StoredMembershipOf, VoteOf};
 
 use super::group_machine::GroupMachine;
 use super::snapshot::SnapshotFile;

@@ -77,8 +77,7 @@ pub fn write(path: &Path, marks: &Marks) -> Result<(), StoreError> {
 /// [`StoreError`] when the file can't be read or is damaged.
 pub fn read(path: &Path) -> Result<Marks, StoreError> {
     let Some(body) = read_checked(path)? else { return Ok(Marks::new()) };
-    let damaged =
-        |why: String| StoreError::Damaged { what: path.display().to_string(), why };
+    let damaged = |why: String| StoreError::Damaged { what: path.display().to_string(), why };
     let form = MarksForm::decode(body.as_slice()).map_err(|e| damaged(e.to_string()))?;
     if form.version != VERSION {
         return Err(damaged(format!("version {} is not {VERSION}", form.version)));

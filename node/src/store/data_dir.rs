@@ -264,7 +264,10 @@ mod tests {
         let mut form = MetaForm::decode(body.as_slice()).unwrap();
         form.version += 1;
         write_checked(&meta, &form.encode_to_vec()).unwrap();
-        assert!(matches!(open(dir.path(), "c1", "eu-1"), Err(DataDirError::Newer { found: 2, .. })));
+        assert!(matches!(
+            open(dir.path(), "c1", "eu-1"),
+            Err(DataDirError::Newer { found: 2, .. })
+        ));
         fs::remove_file(&meta).unwrap();
         fs::create_dir(dir.path().join("log")).unwrap();
         assert!(matches!(open(dir.path(), "c1", "eu-1"), Err(DataDirError::Headless { .. })));

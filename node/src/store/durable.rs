@@ -36,10 +36,8 @@ pub fn read_checked(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(StoreError::io("read", path)(error)),
     };
-    let damaged = |why: &str| StoreError::Damaged {
-        what: path.display().to_string(),
-        why: why.to_owned(),
-    };
+    let damaged =
+        |why: &str| StoreError::Damaged { what: path.display().to_string(), why: why.to_owned() };
     let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it has not our magic number"))?;
     let (checksum, body) =
         rest.split_first_chunk::<4>().ok_or_else(|| damaged("it is too short"))?;

@@ -44,9 +44,8 @@ fn bytes(value: &sled::IVec) -> Bytes {
 /// Runs `open`, turning a panic into an error. sled 0.34 panics on some damage, and only while a
 /// directory is opened and read for the first time does this catch it.
 pub(crate) fn guarded<T>(open: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(|_| {
-        Err(StoreError::Engine { what: "open", why: "it panicked".to_owned() })
-    })
+    catch_unwind(AssertUnwindSafe(open))
+        .unwrap_or_else(|_| Err(StoreError::Engine { what: "open", why: "it panicked".to_owned() }))
 }
 
 impl Engine {

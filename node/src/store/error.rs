@@ -48,7 +48,10 @@ pub enum StoreError {
 
 impl StoreError {
     /// Wraps an error of the file system.
-    pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn io(
+        what: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { what, path, source: Arc::new(source) }
     }

@@ -55,9 +55,9 @@ pub(crate) struct Writing {
 }
 
 /// How the position moves with a batch.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Advance {
-    pub(crate) last_applied: LogId,
+    pub(crate) last_applied: Option<LogId>,
     pub(crate) membership: Option<StoredMembership>,
 }
 
@@ -148,7 +148,7 @@ impl GroupStore {
                 overlay.remember(key, old);
             }
         }
-        state.last_applied = Some(advance.last_applied);
+        state.last_applied = advance.last_applied.or(state.last_applied);
         if let Some(membership) = advance.membership {
             state.membership = membership;
         }
@@ -231,7 +231,10 @@ fn load(
         }
     }
     if (found.hash, found.rows) != (state.hash, state.rows) {
-        let why = format!("{} rows with hash {}, not {} with {}", found.rows, found.hash, state.rows, state.hash);
+        let why = format!(
+            "{} rows with hash {}, not {} with {}",
+            found.rows, found.hash, state.rows, state.hash
+        );
         return Err(StoreError::Damaged { what: "a snapshot".to_owned(), why });
     }
     write(tree, &pending)?;

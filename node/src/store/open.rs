@@ -68,9 +68,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the surroundings (rights, space) forbid it, or a fresh one can't be made.
     pub fn open(dir: &DataDir, options: StoreOptions) -> Result<Self, StoreError> {
-        let first = checkpoint::read(&dir.checkpoint()).and_then(|marks| {
-            guarded(|| open_checked(dir, options, &marks))
-        });
+        let first = checkpoint::read(&dir.checkpoint())
+            .and_then(|marks| guarded(|| open_checked(dir, options, &marks)));
         let (found, recovery) = match first {
             Ok(found) => (found, Recovery::Intact),
             Err(why) if why.is_environment() => return Err(why),
@@ -158,7 +157,10 @@ impl Store {
 fn open_checked(dir: &DataDir, options: StoreOptions, marks: &Marks) -> Result<Found, StoreError> {
     let engine = Engine::open(&dir.state(), options.cache_bytes)?;
     if !marks.is_empty() && !engine.was_recovered() {
-        return Err(damaged("the database", "it is empty, and was not at the checkpoint".to_owned()));
+        return Err(damaged(
+            "the database",
+            "it is empty, and was not at the checkpoint".to_owned(),
+        ));
     }
     let found = check_trees(&engine, marks)?;
     Ok((engine, found))
@@ -192,10 +194,11 @@ fn check_trees(
 }
 
 fn parse(name: &str) -> Result<(GroupId, u64), StoreError> {
-    let parts = name.rsplit_once('/').and_then(|(id, generation)| {
-        Some((id.parse().ok()?, generation.parse().ok()?))
-    });
-    parts.filter(|(id, generation)| tree_name(id, *generation) == name)
+    let parts = name
+        .rsplit_once('/')
+        .and_then(|(id, generation)| Some((id.parse().ok()?, generation.parse().ok()?)));
+    parts
+        .filter(|(id, generation)| tree_name(id, *generation) == name)
         .ok_or_else(|| damaged("the database", "a tree is not a group's".to_owned()))
 }
 

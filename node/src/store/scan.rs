@@ -35,7 +35,8 @@ pub(crate) struct Overlay {
 impl Overlay {
     /// Keeps what `key` held before its first change.
     pub(crate) fn remember(&mut self, key: &Bytes, old: Option<Bytes>) {
-        if self.cursor.as_ref().is_some_and(|cursor| key <= cursor) || self.before.contains_key(key) {
+        if self.cursor.as_ref().is_some_and(|cursor| key <= cursor) || self.before.contains_key(key)
+        {
             return;
         }
         self.bytes += size(key, old.as_ref());
@@ -44,7 +45,8 @@ impl Overlay {
 
     /// Takes the lock of a batch, once the scan's overlay has room.
     pub(crate) fn wait_for_room(group: &GroupInner) -> MutexGuard<'_, Writing> {
-        let full = |w: &mut Writing| w.overlay.as_ref().is_some_and(|o| o.bytes > OVERLAY_BYTES_MAX);
+        let full =
+            |w: &mut Writing| w.overlay.as_ref().is_some_and(|o| o.bytes > OVERLAY_BYTES_MAX);
         let waited = group.room.wait_while(group.writing(), full);
         waited.unwrap_or_else(PoisonError::into_inner)
     }

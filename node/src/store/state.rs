@@ -40,10 +40,7 @@ impl AppliedState {
     /// What a snapshot of this state covers.
     #[must_use]
     pub fn meta(&self) -> SnapshotMeta {
-        SnapshotMeta {
-            last_log_id: self.last_applied,
-            last_membership: self.membership.clone(),
-        }
+        SnapshotMeta { last_log_id: self.last_applied, last_membership: self.membership.clone() }
     }
 
     /// The index of the last entry applied, 0 when there is none.
