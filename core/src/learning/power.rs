@@ -30,7 +30,7 @@ impl Default for Options {
         Self {
             dimensions: 64,
             spare: 16,
-            rounds: 12,
+            rounds: 10,
             seed: 1,
             person_items_max: 1000,
             item_exponent: 0.3,

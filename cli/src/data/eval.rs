@@ -1,0 +1,154 @@
+//! How good vectors are on a split into train and test: Recall@20 and NDCG@20 over all items.
+
+use std::path::Path;
+
+use bailiwick_core::learning::{Interactions, ItemVectors, LearningError};
+
+use super::DataError;
+use super::source::Source;
+use super::table::{Form, Table};
+
+/// Length of the lists that are judged.
+const AT: usize = 20;
+
+/// One person's items of both sides, in the order of the files.
+#[derive(Debug, Clone, Default)]
+struct Sides {
+    train: Vec<u32>,
+    test: Vec<u32>,
+}
+
+/// A public split: who took what, to learn from and to be judged by.
+#[derive(Debug, Clone)]
+pub struct Split {
+    items: usize,
+    people: Vec<Sides>,
+}
+
+/// Means over all people who have test items.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Figures {
+    /// Hits / test items.
+    pub recall: f64,
+    /// Binary gain, over the ideal for min(20, test items).
+    pub ndcg: f64,
+    /// People judged.
+    pub people: usize,
+}
+
+impl Split {
+    /// Reads `train.tsv.gz` and `test.tsv.gz` (columns `user` and `item`, numbered from 0).
+    ///
+    /// # Errors
+    /// [`DataError`], naming file, line and how to mend it.
+    pub fn read(directory: &Path) -> Result<Self, DataError> {
+        let mut split = Self { items: 0, people: Vec::new() };
+        split.read_side(&directory.join("train.tsv.gz"), |sides| &mut sides.train)?;
+        split.read_side(&directory.join("test.tsv.gz"), |sides| &mut sides.test)?;
+        Ok(split)
+    }
+
+    fn read_side(
+        &mut self,
+        path: &Path,
+        side: fn(&mut Sides) -> &mut Vec<u32>,
+    ) -> Result<(), DataError> {
+        let mut table = Table::open(Source::file(path)?, Form::Tabs)?;
+        let (user, item) = (table.column("user")?, table.column("item")?);
+        while let Some(row) = table.next()? {
+            let mend = "number users and items from 0, below 16 million";
+            let person: usize = row.value(user, mend)?;
+            let number: u32 = row.value(item, mend)?;
+            if person >= 1 << 24 || number >= 1 << 24 {
+                return Err(row.refuse(user, mend));
+            }
+            self.items = self.items.max(number as usize + 1);
+            if self.people.len() <= person {
+                self.people.resize_with(person + 1, Sides::default);
+            }
+            if let Some(sides) = self.people.get_mut(person) {
+                side(sides).push(number);
+            }
+        }
+        Ok(())
+    }
+
+    /// The train side, people dealt over `domains` in turn.
+    ///
+    /// # Errors
+    /// [`LearningError`] never for a split that was read.
+    pub fn interactions(
+        &self,
+        domains: usize,
+        most: usize,
+    ) -> Result<Vec<Interactions>, LearningError> {
+        let mut parts = vec![Interactions::new(self.items); domains];
+        for (at, sides) in self.people.iter().enumerate() {
+            if let Some(part) = parts.get_mut(at % domains.max(1)) {
+                part.push(&sides.train, most)?;
+            }
+        }
+        Ok(parts)
+    }
+}
+
+/// Judges the lists that `dot(pooled, vector)` makes, every train item left out. Only every `step`-th
+/// person with test items is judged, for a quick look; 1 judges all.
+#[must_use]
+pub fn evaluate(split: &Split, vectors: &ItemVectors, step: usize) -> Figures {
+    let mut figures = Figures { recall: 0.0, ndcg: 0.0, people: 0 };
+    let judged = split.people.iter().filter(|sides| !sides.test.is_empty());
+    for sides in judged.step_by(step.max(1)) {
+        figures.people += 1;
+        let Some(pooled) = vectors.pool(sides.train.iter().map(|&item| (item, 1.0))) else {
+            continue;
+        };
+        let list = best(vectors.scores(&pooled), &sides.train);
+        figures.recall += recall(&list, &sides.test);
+        figures.ndcg += ndcg(&list, &sides.test);
+    }
+    let people = figures.people.max(1) as f64;
+    Figures { recall: figures.recall / people, ndcg: figures.ndcg / people, ..figures }
+}
+
+fn best(mut scores: Vec<f32>, without: &[u32]) -> Vec<u32> {
+    for &item in without {
+        if let Some(score) = scores.get_mut(item as usize) {
+            *score = f32::NEG_INFINITY;
+        }
+    }
+    let mut order: Vec<(f32, u32)> = scores.into_iter().zip(0..).collect();
+    let better = |a: &(f32, u32), b: &(f32, u32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
+    if order.len() > AT {
+        order.select_nth_unstable_by(AT, better);
+        order.truncate(AT);
+    }
+    order.sort_by(better);
+    order.into_iter().map(|(_, item)| item).collect()
+}
+
+fn recall(list: &[u32], test: &[u32]) -> f64 {
+    list.iter().filter(|item| test.contains(item)).count() as f64 / test.len() as f64
+}
+
+fn ndcg(list: &[u32], test: &[u32]) -> f64 {
+    let gain = |at: usize| 1.0 / ((at + 2) as f64).log2();
+    let hits = list.iter().enumerate().filter(|(_, item)| test.contains(item));
+    let ideal: f64 = (0..test.len().min(AT)).map(gain).sum();
+    hits.map(|(at, _)| gain(at)).sum::<f64>() / ideal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_follow_their_definitions() {
+        let list: Vec<u32> = (0..20).collect();
+        assert_eq!(recall(&list, &[0, 99]), 0.5);
+        assert_eq!(ndcg(&list, &[0, 1]), 1.0);
+        let ideal = 1.0 + 1.0 / 3.0_f64.log2();
+        assert!((ndcg(&list, &[2, 99]) - 0.5 / ideal).abs() < 1e-12);
+        assert_eq!(best(vec![0.1, 0.5, 0.5, 0.9], &[3]), [1, 2, 0, 3]);
+    }
+}
