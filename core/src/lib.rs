@@ -11,3 +11,4 @@ pub mod pinned;
 pub mod placement;
 pub mod policy;
 pub mod ranking;
+pub mod routing;

@@ -2,6 +2,7 @@
 
 pub mod export;
 pub mod failure;
+pub mod validate;
 
 /// The public interface, `bailiwick.v1`.
 #[allow(missing_docs, unreachable_pub, clippy::all, clippy::restriction)]
