@@ -1,11 +1,15 @@
 //! Stores, Raft groups, recommend and services of one node.
 
+pub mod buffer;
 pub mod catalog;
 pub mod cluster;
 pub mod control;
 pub mod log;
 pub mod raft;
+pub mod receipt;
 pub mod recommend;
+pub mod revision;
 pub mod seal;
+pub mod service;
 pub mod store;
 pub mod users;

@@ -1,0 +1,279 @@
+//! The catalogue in memory: facts by row, vectors, and the index over them.
+//!
+//! Derived from the group's rows alone, so it can always be built anew.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bailiwick_ann::{AnnError, LiveIndex, Metric, Options, Space};
+use bailiwick_core::ids::{ItemId, UnixMillis};
+use bailiwick_core::ranking::{ItemFacts, Row, Shelf};
+use bailiwick_proto::store::{ItemRow, SpaceRow};
+use bailiwick_proto::v1;
+use bytes::Bytes;
+use prost::Message as _;
+
+use super::rows::{self, RowKind, SPACE_KEY};
+use crate::raft::machine::Reader;
+
+/// Rows read at a time when the catalogue is loaded.
+const PAGE: usize = 1000;
+
+/// The index could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexFault {
+    /// The index refused.
+    #[error("the item index failed: {0}")]
+    Ann(#[from] AnnError),
+}
+
+/// The catalogue of one node. Reads share; writes come from the group's machine alone.
+#[derive(Default)]
+pub struct Catalogue {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    rows: HashMap<ItemId, Row>,
+    shelf: Vec<Option<Entry>>,
+    editorial: BTreeMap<(u32, ItemId), Row>,
+    newest: BTreeSet<(Reverse<UnixMillis>, Row)>,
+    categories: HashMap<String, BTreeSet<Row>>,
+    index: Option<Arc<LiveIndex>>,
+    applied: u64,
+    live: usize,
+}
+
+struct Entry {
+    facts: ItemFacts,
+    vector: Option<Box<[f32]>>,
+}
+
+impl Catalogue {
+    /// A consistent view for one request. Writers wait meanwhile, so it is never held over an await.
+    pub fn view(&self) -> ShelfView<'_> {
+        ShelfView(self.inner.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The log index up to which this is current.
+    pub fn applied(&self) -> u64 {
+        self.view().0.applied
+    }
+
+    /// The index, once there is a first vector.
+    pub fn index(&self) -> Option<Arc<LiveIndex>> {
+        self.view().0.index.clone()
+    }
+
+    /// The public form of an item, from the group's rows.
+    #[must_use]
+    pub fn item(reader: &Reader, item: &ItemId) -> Option<v1::Item> {
+        let value = reader.get(&rows::item_key(item.as_str())).ok()??;
+        ItemRow::decode(value).ok().map(rows::public)
+    }
+
+    /// The dimensions of the vector space, once it is fixed.
+    #[must_use]
+    pub fn dimensions(&self) -> Option<usize> {
+        self.index().map(|index| index.space().dimensions)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn update(&self, changed: &[(Bytes, Option<Bytes>)], applied: u64) {
+        let mut inner = self.write();
+        // The space stands before the vectors that lie in it.
+        for (key, value) in changed.iter().filter(|(key, _)| key.as_ref() == SPACE_KEY) {
+            inner.take(key, value.as_ref());
+        }
+        for (key, value) in changed.iter().filter(|(key, _)| key.as_ref() != SPACE_KEY) {
+            inner.take(key, value.as_ref());
+        }
+        inner.applied = applied;
+    }
+
+    pub(super) fn reload(&self, reader: &Reader, applied: u64) {
+        let mut fresh = Inner::default();
+        if let Ok(Some(space)) = reader.get(SPACE_KEY) {
+            fresh.take(SPACE_KEY, Some(&space));
+        }
+        let mut after: Option<Bytes> = None;
+        while let Ok(page) = reader.scan_prefix(b"i", after.as_deref(), PAGE) {
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            page.iter().for_each(|row| fresh.take(&row.key, Some(&row.value)));
+        }
+        fresh.applied = applied;
+        *self.write() = fresh;
+    }
+}
+
+impl Inner {
+    fn take(&mut self, key: &[u8], value: Option<&Bytes>) {
+        match (RowKind::of(key), value) {
+            (Some(RowKind::Space), Some(value)) => self.open_space(value),
+            (Some(RowKind::Item), Some(value)) => match ItemRow::decode(value.clone()) {
+                Ok(row) => self.put(row),
+                Err(error) => tracing::error!(%error, "an item row can't be read"),
+            },
+            (Some(RowKind::Item), None) => {
+                if let Some(item) = rows::item_of(key) {
+                    self.remove(&item);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn open_space(&mut self, value: &Bytes) {
+        let Ok(row) = SpaceRow::decode(value.clone()) else { return };
+        let dimensions = usize::try_from(row.dimensions).unwrap_or_default();
+        if self.index.as_ref().is_some_and(|index| index.space().dimensions == dimensions) {
+            return;
+        }
+        let index = Space::new(row.model, dimensions, Metric::Cosine)
+            .and_then(|space| LiveIndex::new(space, Options::default()));
+        match index {
+            Ok(index) => self.index = Some(Arc::new(index)),
+            Err(error) => tracing::error!(%error, "the catalogue's vector space can't be opened"),
+        }
+    }
+
+    fn put(&mut self, row: ItemRow) {
+        let Some(facts) = rows::facts_of(&row) else { return };
+        let at = self.row_of(&facts.id);
+        self.forget_order(at);
+        self.order(at, &facts);
+        let vector = self.put_vector(at, &row.vector);
+        if let Some(place) = self.shelf.get_mut(at as usize) {
+            self.live += usize::from(place.is_none());
+            *place = Some(Entry { facts, vector });
+        }
+    }
+
+    fn put_vector(&mut self, at: Row, vector: &[f32]) -> Option<Box<[f32]>> {
+        let index = self.index.as_ref()?;
+        if vector.is_empty() {
+            index.remove(at);
+            return None;
+        }
+        match index.upsert(at, vector) {
+            Ok(()) => index.vector(at).map(Vec::into_boxed_slice),
+            Err(error) => {
+                // Committed, so it can't be refused any more; the item is served without its vector.
+                tracing::warn!(%error, "an item's vector is not indexed");
+                index.remove(at);
+                None
+            }
+        }
+    }
+
+    /// The row of an item, a new one if it has none. Rows are never reused.
+    fn row_of(&mut self, item: &ItemId) -> Row {
+        if let Some(&row) = self.rows.get(item) {
+            return row;
+        }
+        let row = Row::try_from(self.shelf.len()).unwrap_or(Row::MAX);
+        self.shelf.push(None);
+        self.rows.insert(item.clone(), row);
+        row
+    }
+
+    fn order(&mut self, at: Row, facts: &ItemFacts) {
+        if let Some(rank) = facts.editorial_rank {
+            self.editorial.insert((rank, facts.id.clone()), at);
+        }
+        self.newest.insert((Reverse(facts.published.unwrap_or_default()), at));
+        for category in &facts.category {
+            self.categories.entry(category.clone()).or_default().insert(at);
+        }
+    }
+
+    fn forget_order(&mut self, at: Row) {
+        let Some(Some(old)) = self.shelf.get(at as usize) else { return };
+        if let Some(rank) = old.facts.editorial_rank {
+            self.editorial.remove(&(rank, old.facts.id.clone()));
+        }
+        self.newest.remove(&(Reverse(old.facts.published.unwrap_or_default()), at));
+        for category in &old.facts.category {
+            if let Some(rows) = self.categories.get_mut(category) {
+                rows.remove(&at);
+            }
+        }
+    }
+
+    fn remove(&mut self, item: &ItemId) {
+        let Some(at) = self.rows.get(item).copied() else { return };
+        self.forget_order(at);
+        if let Some(place) = self.shelf.get_mut(at as usize) {
+            self.live -= usize::from(place.is_some());
+            *place = None;
+        }
+        if let Some(index) = &self.index {
+            index.remove(at);
+        }
+    }
+}
+
+/// The catalogue at one moment.
+pub struct ShelfView<'a>(RwLockReadGuard<'a, Inner>);
+
+impl ShelfView<'_> {
+    /// The row of an item that is there.
+    #[must_use]
+    pub fn row(&self, item: &ItemId) -> Option<Row> {
+        self.0.rows.get(item).copied().filter(|&row| self.facts(row).is_some())
+    }
+
+    /// Rows of the editorial list, first place first.
+    pub fn editorial(&self) -> impl Iterator<Item = Row> + '_ {
+        self.0.editorial.values().copied()
+    }
+
+    /// All rows, the latest publication first.
+    pub fn newest(&self) -> impl Iterator<Item = Row> + '_ {
+        self.0.newest.iter().map(|(_, row)| *row)
+    }
+
+    /// The rows of a category.
+    pub fn in_category(&self, category: &str) -> impl Iterator<Item = Row> + '_ {
+        self.0.categories.get(category).into_iter().flatten().copied()
+    }
+
+    /// All rows that are there.
+    pub fn rows(&self) -> impl Iterator<Item = (Row, &ItemFacts)> + '_ {
+        (0..).zip(&self.0.shelf).filter_map(|(row, entry)| Some((row, &entry.as_ref()?.facts)))
+    }
+
+    /// Items there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.live
+    }
+
+    /// Whether there is no item.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.live == 0
+    }
+
+    /// The index, once there is a first vector.
+    #[must_use]
+    pub fn index(&self) -> Option<&LiveIndex> {
+        self.0.index.as_deref()
+    }
+}
+
+impl Shelf for ShelfView<'_> {
+    fn facts(&self, row: Row) -> Option<&ItemFacts> {
+        self.0.shelf.get(row as usize)?.as_ref().map(|entry| &entry.facts)
+    }
+
+    fn vector(&self, row: Row) -> Option<&[f32]> {
+        self.0.shelf.get(row as usize)?.as_ref()?.vector.as_deref()
+    }
+}

@@ -1,0 +1,7 @@
+//! Packs, nodes, domains and versions: small, apart, and replicated to every node.
+
+mod machine;
+mod state;
+
+pub use machine::{ControlMachine, FORMAT, may_propose};
+pub use state::{ControlState, ControlView, DomainRecord, NodeRecord};

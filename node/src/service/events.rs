@@ -1,0 +1,293 @@
+//! Events: decided, sealed, and durable on a quorum before they are acknowledged.
+
+use std::sync::Arc;
+
+use bailiwick_core::ids::{DomainId, UnixMillis};
+use bailiwick_core::kind::Kind;
+use bailiwick_core::pinned::Pinned;
+use bailiwick_core::policy::{Applicable, Asking, Decision, EventStore, HomeReach, decide_under};
+use bailiwick_net::token::Scope;
+use bailiwick_proto::failure::Failure;
+use bailiwick_proto::validate::{self, CheckedEvent};
+use bailiwick_proto::{edge, v1};
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+
+use super::State;
+use super::caller::Caller;
+use super::known::refused;
+use super::people::Household;
+use super::person::lacks_quorum;
+use crate::buffer::{Batch, BufferError, Delivery, Facts};
+use crate::cluster::GroupError;
+use crate::seal::PersonKey;
+use crate::users::{Applied, EventKind, NewEvent};
+
+/// A day's salt may be opened by somebody else meanwhile; then the command is made anew.
+const SALT_TRIES: usize = 5;
+
+impl From<BufferError> for Failure {
+    fn from(error: BufferError) -> Self {
+        Self::new(error.kind(), error.to_string())
+    }
+}
+
+/// The events of one request, on their way.
+struct Incoming<'a> {
+    key: PersonKey,
+    household: &'a Household,
+    events: Vec<NewEvent>,
+}
+
+/// Why events were not taken by their group.
+enum NotTaken {
+    /// It lacks a quorum: buffering may help.
+    Quorum,
+    Failed(Failure),
+}
+
+impl From<Failure> for NotTaken {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl State {
+    /// Takes events where the decision says.
+    pub(super) async fn record_events(
+        &self,
+        call: edge::RecordEventsCall,
+    ) -> Result<v1::RecordEventsResponse, Failure> {
+        let caller = self.caller(call.caller)?;
+        let verified = caller.allowed(Scope::Events)?;
+        let batch = validate::events(call.request.unwrap_or_default())?;
+        let law = self.law.applicable(&verified.home, &caller.location, (self.clock)());
+        let (issuer, subject) = (&verified.issuer, verified.person());
+        let key = self.people.key(issuer, subject);
+        let now = (self.clock)();
+        let events = batch.events.into_iter().filter_map(|event| new_event(event, now)).collect();
+        let incoming = Incoming { household: self.people.household(&key)?, key, events };
+        let known = self.known(&caller, batch.receipt.as_deref(), &law).await?;
+        if known.reach == HomeReach::Unreachable && self.is_home(&law) {
+            return self.buffer(&caller, &law, incoming, known.asking(&caller, self)).await;
+        }
+        let asking = known.asking(&caller, self);
+        let decision = decide_under(&law, &asking);
+        match self.store(&caller, &law, &incoming, &decision).await {
+            Ok(answer) => Ok(answer),
+            Err(NotTaken::Failed(failure)) => Err(failure),
+            Err(NotTaken::Quorum) => self.buffer(&caller, &law, incoming, asking).await,
+        }
+    }
+
+    fn is_home(&self, law: &Applicable) -> bool {
+        law.home.domain.as_ref() == Some(self.domain())
+    }
+
+    async fn store(
+        &self,
+        caller: &Caller,
+        law: &Applicable,
+        incoming: &Incoming<'_>,
+        decision: &Decision,
+    ) -> Result<v1::RecordEventsResponse, NotTaken> {
+        let applied = match &decision.event_store {
+            EventStore::None => return Ok(answer(decision, &Applied::default(), None)),
+            EventStore::Aggregate => self.aggregate(incoming).await?,
+            EventStore::Linked(domain) if domain == self.domain() => {
+                if !self.is_home(law) {
+                    self.tell_home(caller, law).await?;
+                }
+                self.linked(incoming).await?
+            }
+            EventStore::Linked(domain) | EventStore::Buffer(domain) => {
+                return Err(misplaced(domain).into());
+            }
+        };
+        let revision = self.revision(incoming.household.group.id(), applied.1);
+        Ok(answer(decision, &applied.0, revision))
+    }
+
+    /// Home learns which domains hold a slice before there is one, so that rights reach it.
+    async fn tell_home(&self, caller: &Caller, law: &Applicable) -> Result<(), Failure> {
+        let unavailable =
+            || Failure::new(Kind::Unavailable, "the person's home can't be told of this event");
+        let home = law.home.domain.as_ref().ok_or_else(unavailable)?;
+        let token = caller.token.as_deref().ok_or_else(unavailable)?;
+        let noted = self.away.note_slice(self, home, token).await;
+        noted.then_some(()).ok_or_else(unavailable)
+    }
+
+    async fn linked(&self, incoming: &Incoming<'_>) -> Result<(Applied, u64), NotTaken> {
+        let household = incoming.household;
+        let command = household.builder.linked_events(
+            household.group.reader(),
+            &incoming.key,
+            &incoming.events,
+            (self.clock)(),
+        );
+        self.propose(household, &command.map_err(Failure::from)?).await
+    }
+
+    async fn aggregate(&self, incoming: &Incoming<'_>) -> Result<(Applied, u64), NotTaken> {
+        let household = incoming.household;
+        for _ in 0..SALT_TRIES {
+            let command = household.builder.aggregate_events(
+                household.group.reader(),
+                &incoming.key,
+                &incoming.events,
+                (self.clock)(),
+            );
+            match self.propose(household, &command.map_err(Failure::from)?).await {
+                // Another command opened the day first; this replica must have it before the next try.
+                Err(NotTaken::Failed(failure)) if failure.kind == Kind::Stale => {
+                    let caught_up = household.group.refresh(self.timing.read_within).await;
+                    caught_up.map_err(Failure::from)?;
+                }
+                other => return other,
+            }
+        }
+        Err(Failure::new(Kind::Overloaded, "the day's counters are contended").into())
+    }
+
+    async fn propose(
+        &self,
+        household: &Household,
+        command: &Pinned<Bytes>,
+    ) -> Result<(Applied, u64), NotTaken> {
+        let command = command.open(&self.standpoint).map_err(|e| refused(&e))?.clone();
+        match household.group.propose(command, self.timing.write_within).await {
+            Ok(done) => {
+                let applied = Applied::decode(&done.outcome).map_err(Failure::from)?;
+                Ok((applied, done.log_index))
+            }
+            Err(error) if lacks_quorum(&error) => Err(NotTaken::Quorum),
+            Err(error) => Err(Failure::from(error).into()),
+        }
+    }
+
+    /// Keeps events, sealed, until their group is back. Whether they may be stored is decided again
+    /// then, by the consent of that moment; here it only must not be ruled out for every consent.
+    async fn buffer(
+        &self,
+        caller: &Caller,
+        law: &Applicable,
+        incoming: Incoming<'_>,
+        asking: Asking,
+    ) -> Result<v1::RecordEventsResponse, Failure> {
+        let unreachable = Asking { reach: HomeReach::Unreachable, ..asking };
+        let most = decide_under(law, &unreachable.at_most());
+        let domain = match &most.event_store {
+            EventStore::Buffer(domain) | EventStore::Linked(domain) => domain.clone(),
+            EventStore::Aggregate => self.domain().clone(),
+            EventStore::None => return Ok(answer(&most, &Applied::default(), None)),
+        };
+        if domain != *self.domain() {
+            return Err(Failure::new(Kind::Unavailable, "the group of this person lacks a quorum"));
+        }
+        let batch = Batch {
+            person: incoming.key,
+            received: (self.clock)(),
+            facts: Facts {
+                home: caller.home().clone(),
+                location: caller.location.clone(),
+                service: asking.service,
+                age_band: asking.age_band,
+                gpc: asking.gpc,
+            },
+            events: incoming.events,
+        };
+        let (buffer, vault) = (Arc::clone(&self.buffer), Arc::clone(&incoming.household.vault));
+        let accepted = u32::try_from(batch.events.len()).unwrap_or(u32::MAX);
+        let put = spawn_blocking(move || buffer.put(&vault, &batch)).await;
+        put.map_err(|error| Failure::new(Kind::Broken, error.to_string()))??;
+        Ok(v1::RecordEventsResponse {
+            accepted,
+            stored: EventStore::Buffer(domain).to_string(),
+            ..v1::RecordEventsResponse::default()
+        })
+    }
+
+    /// Delivers what waits, as far as its groups are back.
+    pub async fn flush_buffer(&self) {
+        let vault_of = |group: &bailiwick_core::ids::GroupId| {
+            self.people.iter().find(|h| h.group.id() == group).map(|h| Arc::clone(&h.vault))
+        };
+        if self.buffer.waiting().batches == 0 {
+            return;
+        }
+        let flushed = self.buffer.deliver((self.clock)(), vault_of, async |_, batch| {
+            self.deliver(batch).await.unwrap_or(Delivery::NotYet)
+        });
+        match flushed.await {
+            Ok(flushed) => tracing::info!(?flushed, "delivered buffered events"),
+            Err(error) => tracing::warn!(%error, "buffered events wait on"),
+        }
+    }
+
+    /// Decides again with the consent as it is now, and stores or drops.
+    async fn deliver(&self, batch: Pinned<Batch>) -> Result<Delivery, GroupError> {
+        let Ok(batch) = batch.unpin(&self.standpoint) else { return Ok(Delivery::NotYet) };
+        let Ok(household) = self.people.household(&batch.person) else {
+            return Ok(Delivery::NotYet);
+        };
+        household.group.refresh(self.timing.read_within).await?;
+        let Ok(asking) = self.asking_now(household, &batch) else { return Ok(Delivery::NotYet) };
+        let facts = &batch.facts;
+        let law = self.law.applicable(&facts.home, &facts.location, (self.clock)());
+        let decision = decide_under(&law, &asking);
+        let incoming = Incoming { key: batch.person, household, events: batch.events };
+        let stored = match &decision.event_store {
+            EventStore::Linked(domain) if domain == self.domain() => self.linked(&incoming).await,
+            EventStore::Aggregate => self.aggregate(&incoming).await,
+            _ => return Ok(Delivery::Dropped),
+        };
+        Ok(match stored {
+            Ok(_) => Delivery::Delivered,
+            Err(_) => Delivery::NotYet,
+        })
+    }
+
+    fn asking_now(&self, household: &Household, batch: &Batch) -> Result<Asking, Failure> {
+        let person = household.person(&batch.person)?;
+        let consent = &person.open(&self.standpoint).map_err(|e| refused(&e))?.consent;
+        Ok(Asking {
+            service: batch.facts.service,
+            age_band: batch.facts.age_band,
+            consent: consent.consent,
+            toggle: consent.toggle,
+            gpc: batch.facts.gpc,
+            sensitive: consent.sensitive,
+            reach: HomeReach::Reachable,
+        })
+    }
+}
+
+fn new_event(event: CheckedEvent, now: UnixMillis) -> Option<NewEvent> {
+    Some(NewEvent {
+        id: event.id,
+        item: event.item,
+        kind: EventKind::parse(event.kind.as_str())?,
+        value: event.value,
+        at: event.at.unwrap_or(now),
+        log_id: event.log_id,
+        position: event.position,
+    })
+}
+
+fn answer(
+    decision: &Decision,
+    applied: &Applied,
+    revision: Option<String>,
+) -> v1::RecordEventsResponse {
+    v1::RecordEventsResponse {
+        accepted: applied.accepted,
+        duplicates: applied.duplicates,
+        stored: decision.event_store.to_string(),
+        revision,
+    }
+}
+
+fn misplaced(domain: &DomainId) -> Failure {
+    Failure::new(Kind::Stale, format!("this event belongs to domain {domain}: send it there"))
+}

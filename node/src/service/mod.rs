@@ -1,0 +1,20 @@
+//! What routers ask of this node. Every answer is decided here again: a router is never trusted.
+
+mod away;
+mod caller;
+mod cluster;
+mod events;
+mod items;
+mod known;
+mod law;
+mod people;
+mod person;
+mod recommend;
+mod rpc;
+mod state;
+
+pub use away::Away;
+pub use law::Law;
+pub use people::People;
+pub use rpc::NodeService;
+pub use state::{State, Timing};
