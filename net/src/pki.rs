@@ -33,7 +33,7 @@ pub const TRUST_DIR: &str = "trust";
 pub const CA_FILE: &str = "ca.pem";
 /// The CA's private key, in its domain's folder.
 pub const CA_KEY_FILE: &str = "ca.key";
-/// The key that the domain's nodes sign receipts with, PKCS#8, in its domain's folder.
+/// The key that the domain's nodes sign receipts with, an Ed25519 seed of 32 bytes, in its domain's folder.
 pub const RECEIPT_KEY_FILE: &str = "receipt.key";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -284,10 +284,11 @@ fn limit(params: &mut CertificateParams, life: Duration) {
 fn new_receipt_key() -> Result<(Secret, [u8; 32]), PkiError> {
     let refused = |reason: String| PkiError::Make { what: "a receipt key", reason };
     let rng = ring::rand::SystemRandom::new();
-    let pkcs8 = Ed25519KeyPair::generate_pkcs8(&rng).map_err(|error| refused(error.to_string()))?;
+    let seed: [u8; 32] =
+        ring::rand::generate(&rng).map_err(|error| refused(error.to_string()))?.expose();
     let pair =
-        Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).map_err(|error| refused(error.to_string()))?;
+        Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|error| refused(error.to_string()))?;
     let public = <[u8; 32]>::try_from(pair.public_key().as_ref())
         .map_err(|error| refused(error.to_string()))?;
-    Ok((Secret::new(pkcs8.as_ref().to_vec()), public))
+    Ok((Secret::new(seed.to_vec()), public))
 }

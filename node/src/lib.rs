@@ -3,6 +3,7 @@
 pub mod buffer;
 pub mod catalog;
 pub mod cluster;
+pub mod config;
 pub mod control;
 pub mod log;
 pub mod raft;
@@ -11,5 +12,6 @@ pub mod recommend;
 pub mod revision;
 pub mod seal;
 pub mod service;
+pub mod start;
 pub mod store;
 pub mod users;

@@ -44,11 +44,18 @@ pub struct DomainKeys {
 /// # Errors
 /// [`SealError::Io`], also when a key is there already: a key is never written over.
 pub fn create(dir: &Path) -> Result<[u8; 32], SealError> {
+    create_with(dir, &Secret::new(draw(&SystemRandom::new())?))
+}
+
+/// The same, with the seed of a receipt key that was made elsewhere.
+///
+/// # Errors
+/// As [`create`].
+pub fn create_with(dir: &Path, seed: &Secret) -> Result<[u8; 32], SealError> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700).create(dir).map_err(SealError::io("create", dir))?;
     let entropy = SystemRandom::new();
-    let seed = Secret::new(draw(&entropy)?);
-    let public = receipt_public(&seed)?;
+    let public = receipt_public(seed)?;
     write_new(&dir.join(epoch_name(FIRST_EPOCH)), &draw::<32>(&entropy)?)?;
     write_new(&dir.join(ROW), &draw::<32>(&entropy)?)?;
     write_new(&dir.join(RECEIPT), seed.expose())?;

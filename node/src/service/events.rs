@@ -216,8 +216,8 @@ impl State {
         if self.buffer.waiting().batches == 0 {
             return;
         }
-        let flushed = self.buffer.deliver((self.clock)(), vault_of, async |_, batch| {
-            self.deliver(batch).await.unwrap_or(Delivery::NotYet)
+        let flushed = self.buffer.deliver((self.clock)(), vault_of, |batch| {
+            Box::pin(async { self.deliver(batch).await.unwrap_or(Delivery::NotYet) })
         });
         match flushed.await {
             Ok(flushed) => tracing::info!(?flushed, "delivered buffered events"),

@@ -15,6 +15,6 @@ mod state;
 
 pub use away::Away;
 pub use law::Law;
-pub use people::People;
+pub use people::{Household, People};
 pub use rpc::NodeService;
 pub use state::{State, Timing};
