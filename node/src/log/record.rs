@@ -50,6 +50,8 @@ pub(crate) enum Record {
     State { group: Arc<str>, hard: Hard },
     /// The node has left the group.
     Forget { group: Arc<str> },
+    /// Segments up to this one may be gone.
+    Released { segment: u64 },
     /// Nothing but the proof, in `synced`, that what is before it was made durable.
     Mark,
 }
@@ -66,7 +68,7 @@ struct PositionForm {
 struct RecordForm {
     #[prost(string, tag = "1")]
     group: String,
-    /// Of an entry; committed of a state; `from` of a truncation.
+    /// Of an entry; committed of a state; `from` of a truncation; the segment released.
     #[prost(message, optional, tag = "2")]
     at: Option<PositionForm>,
     /// An entry's bytes, or a vote.
@@ -95,6 +97,7 @@ impl Record {
             Self::State { .. } => 6,
             Self::Forget { .. } => 7,
             Self::Mark => 8,
+            Self::Released { .. } => 9,
         }
     }
 
@@ -117,6 +120,10 @@ impl Record {
                 purged: hard.purged.map(form),
                 ..named(group)
             },
+            Self::Released { segment } => {
+                let at = Some(PositionForm { term: 0, index: *segment });
+                RecordForm { at, ..Default::default() }
+            }
             Self::Forget { group } => named(group),
             Self::Mark => RecordForm::default(),
         }
@@ -135,6 +142,7 @@ impl Record {
             6 => Self::State { group, hard: Hard { vote: f.body, committed: at, purged } },
             7 => Self::Forget { group },
             8 => Self::Mark,
+            9 => Self::Released { segment: at?.index },
             _ => return None,
         })
     }
@@ -259,6 +267,7 @@ mod tests {
             Record::Purge { group: group(), upto: at },
             Record::State { group: group(), hard },
             Record::Forget { group: group() },
+            Record::Released { segment: 4 },
             Record::Mark,
         ]
     }

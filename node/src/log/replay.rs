@@ -25,6 +25,8 @@ struct Replay<'a> {
     directory: &'a Path,
     id: &'a DirectoryId,
     found: Replayed,
+    /// Segments up to this one may be gone.
+    released: u64,
 }
 
 /// Opens all segments of a directory, or makes the first.
@@ -44,9 +46,13 @@ pub(crate) fn open(
         }
     }
     let found = Replayed { index: Index::new(cache_bytes_max), segments: Vec::new() };
-    let mut replay = Replay { disk, directory, id, found };
+    let mut replay = Replay { disk, directory, id, found, released: 0 };
     for number in &numbers {
         replay.segment(*number, numbers.last() == Some(number))?;
+    }
+    if numbers.first().is_some_and(|first| *first > replay.released + 1) {
+        let path = segment::path_of(directory, replay.released + 1);
+        return Err(LogError::MissingSegment { path });
     }
     let mut found = replay.found;
     for (name, group) in &mut found.index.groups {
@@ -135,6 +141,7 @@ impl Replay<'_> {
                 }
             }
             Record::Forget { group } => index.forget(&group),
+            Record::Released { segment } => self.released = self.released.max(segment),
             Record::Mark => {}
         }
     }

@@ -129,11 +129,13 @@ impl Writer {
         self.sync()
     }
 
-    /// Removes the oldest segment. Its directory is synced before the next may go, so that no gap
-    /// can ever be found.
+    /// Removes the oldest segment, once the log says durably that it may be gone: the loss of one
+    /// that is needed is then never taken for this. The directory is synced before the next may go,
+    /// so that no gap can ever be found.
     pub(crate) fn remove_oldest(&mut self) -> Result<Option<u64>, LogError> {
-        self.sync()?;
         let Some((number, (segment, _))) = self.sealed.pop_first() else { return Ok(None) };
+        self.append(&[&Record::Released { segment: number }])?;
+        self.sync()?;
         self.disk.remove(&segment.path).map_err(LogError::io("remove", &segment.path))?;
         let synced = self.disk.sync_dir(&self.directory);
         synced.map_err(LogError::io("sync", &self.directory))?;
@@ -169,6 +171,10 @@ fn note(known: &mut BTreeMap<Arc<str>, Hard>, record: &Record) {
         Record::Forget { group } => {
             known.remove(group);
         }
-        Record::Entry { .. } | Record::Truncate { .. } | Record::State { .. } | Record::Mark => {}
+        Record::Entry { .. }
+        | Record::Truncate { .. }
+        | Record::State { .. }
+        | Record::Released { .. }
+        | Record::Mark => {}
     }
 }

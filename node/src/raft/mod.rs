@@ -9,3 +9,6 @@ pub mod machine;
 pub mod snapshot;
 pub mod snapshot_dir;
 pub mod types;
+
+#[cfg(test)]
+mod suite;
