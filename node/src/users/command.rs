@@ -20,7 +20,7 @@ use super::aggregate::marks;
 use super::apply::read;
 use super::consent::{ConsentPatch, Interests};
 use super::counters::day_of;
-use super::event::{NewEvent, check_count};
+use super::event::{NewEvent, check_events};
 use super::outcome::Refused;
 use super::read::{ReadError, held_key, held_salt};
 use super::schema::FORMAT;
@@ -121,8 +121,7 @@ impl Builder {
         events: &[NewEvent],
         now: UnixMillis,
     ) -> Result<Pinned<Bytes>, BuildError> {
-        check_count(events.len())?;
-        events.iter().try_for_each(NewEvent::check)?;
+        check_events(events)?;
         let events = events.iter().map(NewEvent::to_row).collect();
         self.person(reader, person, Body::Events(LinkedEvents { events }), now)
     }
@@ -157,7 +156,7 @@ impl Builder {
         events: &[NewEvent],
         now: UnixMillis,
     ) -> Result<Pinned<Bytes>, BuildError> {
-        check_count(events.len())?;
+        check_events(events)?;
         let day = day_of(now).ok_or_else(|| Refused::malformed("the time is before 1970"))?;
         let (salt, wrapped) = self.salt(reader, day)?;
         let events = events.iter().map(|event| aggregated(&salt, person, event)).collect();

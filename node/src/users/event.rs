@@ -189,8 +189,17 @@ fn rating_weight(value: f64) -> f32 {
     ((value - middle) / (RATING_MAX - middle)).clamp(-1.0, 1.0) as f32
 }
 
+/// Checks the events of one request: how many there are, and each.
+///
+/// # Errors
+/// [`Refused`].
+pub fn check_events(events: &[NewEvent]) -> Result<(), Refused> {
+    check_count(events.len())?;
+    events.iter().try_for_each(NewEvent::check)
+}
+
 /// Checks how many events there are.
-pub(crate) fn check_count(events: usize) -> Result<(), Refused> {
+pub(super) fn check_count(events: usize) -> Result<(), Refused> {
     if events > limits::EVENTS_MAX {
         return Err(Refused::malformed(format!("{events} events, at most {}", limits::EVENTS_MAX)));
     }

@@ -22,11 +22,15 @@ mod popular;
 mod profile;
 pub mod read;
 pub mod schema;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 mod vault;
 
 pub use command::{BuildError, Builder, admit};
 pub use consent::{ConsentPatch, ConsentState, Interests};
-pub use event::{EventKind, NewEvent};
+pub use event::{EventKind, NewEvent, check_events};
 pub use machine::UsersMachine;
 pub use outcome::{Applied, Refused};
 pub use popular::Popularity;
