@@ -18,6 +18,8 @@ mod file;
 mod order;
 mod set;
 mod signal;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 mod word;
 

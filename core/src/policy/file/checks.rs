@@ -8,7 +8,7 @@ use super::rules::{AgeRule, FromAge, Values, rule_for};
 use super::schema::CITED_SECTIONS;
 use crate::policy::cells::Cell;
 use crate::policy::order::Order;
-use crate::policy::vocabulary::{ADULT, Service};
+use crate::policy::vocabulary::{ADULT, Service, ServiceSet};
 use crate::policy::word::Word;
 
 pub(super) fn check(
@@ -23,13 +23,18 @@ pub(super) fn check(
     }
     let is_root = head.is_some_and(|head| head.inherits.is_none());
     rule_ids(reader, body);
-    citations(reader, body);
+    if body.all_citations_read {
+        cited(reader, body);
+    }
+    if body.all_rules_read {
+        citations_name_something(reader, body);
+    }
     delegated_names(reader, is_root, body);
     residency(reader, root, body);
     for values in assignments(body) {
         same_from(reader, body, &values);
         age_monotone(reader, body, &values);
-        if is_root && !body.age_rules.is_empty() {
+        if is_root && body.all_rules_read && !body.age_rules.is_empty() {
             coverage(reader, root, body, &values);
         }
     }
@@ -70,7 +75,7 @@ fn ancestry(reader: &mut Reader<'_>, root: &Section<'_, '_>, head: &Head, body: 
     if head.domain.is_none() {
         reader.fault_in(root, "domain", "is missing: a root pack must name it".to_owned());
     }
-    if body.age_rules.is_empty() {
+    if body.age_rules.is_empty() && body.all_rules_read {
         let message = "is missing: a root pack must cover every service and age".to_owned();
         reader.fault_in(root, "age_rules", message);
     }
@@ -94,8 +99,8 @@ fn rule_fault(reader: &mut Reader<'_>, rule: &AgeRule, key: &str, message: Strin
     reader.fault(rule.at, &shown, &format!("age_rules.{key}"), message);
 }
 
-/// Every rule and every set value is cited, and every citation names something.
-fn citations(reader: &mut Reader<'_>, body: &Body) {
+/// Every rule and every set value is cited.
+fn cited(reader: &mut Reader<'_>, body: &Body) {
     let cited: BTreeSet<&str> =
         body.legal_basis.iter().flat_map(|basis| basis.rules.iter().map(|r| &**r)).collect();
     for rule in body.age_rules.iter().filter(|rule| !cited.contains(&*rule.id)) {
@@ -105,6 +110,10 @@ fn citations(reader: &mut Reader<'_>, body: &Body) {
         let message = format!("`{name}` is cited by no legal_basis");
         reader.fault(0, &format!("set.{name}"), "set.*", message);
     }
+}
+
+/// Every citation names a rule, a section, or a value that is set or delegated.
+fn citations_name_something(reader: &mut Reader<'_>, body: &Body) {
     let known: BTreeSet<&str> = (body.age_rules.iter().map(|rule| &*rule.id))
         .chain(body.set.keys().chain(body.delegated.keys()).map(|name| &**name))
         .chain(CITED_SECTIONS.iter().copied())
@@ -188,14 +197,15 @@ fn age_monotone(reader: &mut Reader<'_>, body: &Body, values: &Values) {
 }
 
 fn coverage(reader: &mut Reader<'_>, root: &Section<'_, '_>, body: &Body, values: &Values) {
-    for service in Service::ALL {
-        let bare =
-            (0..=ADULT).find(|age| rule_for(&body.age_rules, values, *service, *age).is_none());
-        if let Some(age) = bare {
-            let message = format!(
-                "a root pack must cover every service and age: none covers {service} at {age}"
-            );
-            reader.fault_in(root, "age_rules", message);
-        }
+    let bare = |age: &u8| {
+        let covered = |s: &&Service| rule_for(&body.age_rules, values, **s, *age).is_some();
+        Service::ALL.iter().filter(|service| !covered(service)).copied().collect::<ServiceSet>()
+    };
+    if let Some(age) = (0..=ADULT).find(|age| !bare(age).is_empty()) {
+        let services = bare(&age).join(", ");
+        let message = format!(
+            "a root pack must cover every service and age: none covers {services} at {age}"
+        );
+        reader.fault_in(root, "age_rules", message);
     }
 }

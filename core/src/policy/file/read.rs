@@ -66,7 +66,9 @@ pub(super) struct Body {
     pub(super) set: BTreeMap<Box<str>, u8>,
     pub(super) delegated: BTreeMap<Box<str>, Delegated>,
     pub(super) legal_basis: Vec<LegalBasis>,
+    pub(super) all_citations_read: bool,
     pub(super) age_rules: Vec<AgeRule>,
+    pub(super) all_rules_read: bool,
     transfers: Vec<Transfer>,
     pub(super) fields: Fields,
 }
@@ -151,26 +153,33 @@ fn pack_id(value: &DeValue<'_>) -> Result<Jurisdiction, String> {
 }
 
 fn body(reader: &mut Reader<'_>, root: &Section<'_, '_>) -> Body {
+    let (legal_basis, all_citations_read) = each(reader, root, "legal_basis", legal_basis);
+    let (age_rules, all_rules_read) = each(reader, root, "age_rules", age_rule);
+    let (transfers, _) = each(reader, root, "transfer_mechanisms", transfer);
     Body {
         set: set_values(reader, root),
         delegated: delegated(reader, root),
-        legal_basis: reader
-            .tables(root, "legal_basis")
-            .iter()
-            .filter_map(|section| legal_basis(reader, section))
-            .collect(),
-        age_rules: reader
-            .tables(root, "age_rules")
-            .iter()
-            .filter_map(|section| age_rule(reader, section))
-            .collect(),
-        transfers: reader
-            .tables(root, "transfer_mechanisms")
-            .iter()
-            .filter_map(|section| transfer(reader, section))
-            .collect(),
+        legal_basis,
+        all_citations_read,
+        age_rules,
+        all_rules_read,
+        transfers,
         fields: fields(reader, root),
     }
+}
+
+/// Reads each table of a list; also whether all could be read, so that what follows from one that could
+/// not is not told as a fault of its own.
+fn each<'a, 'i, T>(
+    reader: &mut Reader<'_>,
+    root: &Section<'a, 'i>,
+    key: &str,
+    read: fn(&mut Reader<'_>, &Section<'_, '_>) -> Option<T>,
+) -> (Vec<T>, bool) {
+    let sections = reader.tables(root, key);
+    let found: Vec<T> = sections.iter().filter_map(|section| read(reader, section)).collect();
+    let all = found.len() == sections.len();
+    (found, all)
 }
 
 fn set_values(reader: &mut Reader<'_>, root: &Section<'_, '_>) -> BTreeMap<Box<str>, u8> {

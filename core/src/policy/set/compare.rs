@@ -15,7 +15,8 @@ use crate::policy::order::{AtMost, LogDays};
 
 /// Compares two packs, each with the parents found in its set: in force on the pack's first day, or the
 /// first that comes into force later. A change of what is not ordered (whom the pack applies to, its
-/// domain, its parent, its last day) is incomparable; a sooner review is a tightening.
+/// domain, its parent) is incomparable; a sooner review is a tightening. First and last days are a matter
+/// of scheduling, and don't count.
 ///
 /// # Errors
 /// [`SetErrors`] when a pack can't be laid out with its parents.
@@ -25,11 +26,9 @@ pub fn diff_packs(
 ) -> Result<Vec<FieldChange>, SetErrors> {
     let (was, is) = (old_set.flat_of(old)?, new_set.flat_of(new)?);
     let mut changes = vec![
-        unordered("pack", &old.pack, &new.pack),
         unordered("inherits", &old.inherits, &new.inherits),
         unordered("domain", &was.domain, &is.domain),
         unordered("applies", &old.applies, &new.applies),
-        unordered("effective_to", &old.effective_to, &new.effective_to),
         FieldChange::new(
             "review_by",
             Change::between(&AtMost(old.review_by), &AtMost(new.review_by)),
