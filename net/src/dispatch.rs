@@ -22,6 +22,8 @@ use crate::wire::{self, Head, Purpose};
 const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// A call is given up after this time, whatever its caller says.
 const CALL_WAIT_MAX: Duration = Duration::from_secs(60);
+/// An answer that has not arrived by then counts as lost.
+const DELIVERY_WAIT: Duration = Duration::from_secs(1);
 /// When to come back to a node that shed a call.
 const SHED_RETRY: Duration = Duration::from_millis(50);
 
@@ -109,7 +111,16 @@ impl Dispatcher {
         context: &Context,
     ) {
         let kind = head.lane.kind;
-        let outcome = self.answer(head, source, context).await;
+        // Kept until the answer has arrived, so that a shutdown waits for it.
+        let permit = self.calls.try_acquire().ok();
+        let outcome = match &permit {
+            Some(_) => self.answer(head, source, context).await,
+            None => {
+                add(&context.watch.metrics.shed, 1);
+                let shed = Failure::new(Kind::Overloaded, "too many calls at once");
+                Err(shed.retry_after(SHED_RETRY))
+            }
+        };
         let failed = outcome.as_ref().err().map(|failure| failure.kind);
         context.watch.metrics.call(Direction::In, kind, failed);
         let (tag, body) = match outcome {
@@ -120,6 +131,7 @@ impl Dispatcher {
         if sink.send(Frame { tag, body }).await.is_ok() {
             context.watch.metrics.sent(len);
             sink.finish();
+            let _ = tokio::time::timeout(DELIVERY_WAIT, sink.delivered()).await;
         }
     }
 
@@ -129,11 +141,6 @@ impl Dispatcher {
         mut source: Box<dyn FrameSource>,
         context: &Context,
     ) -> Result<Bytes, Failure> {
-        let Ok(_permit) = self.calls.try_acquire() else {
-            add(&context.watch.metrics.shed, 1);
-            let shed = Failure::new(Kind::Overloaded, "too many calls at once");
-            return Err(shed.retry_after(SHED_RETRY));
-        };
         let wait = head.timeout.unwrap_or(CALL_WAIT_MAX).min(CALL_WAIT_MAX);
         let work = async {
             let body = body_of(&mut *source, context).await?;

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod lane;
 pub mod link;
 pub mod memory;
+mod memory_wire;
 pub mod mesh;
 pub mod metrics;
 pub mod peer;
@@ -29,6 +30,7 @@ pub mod token;
 pub mod transport;
 pub mod trust;
 mod watch;
+mod weather;
 mod wire;
 
 pub use error::{CallError, NetError, StreamError};

@@ -355,6 +355,14 @@ impl FrameSink for QuicSink {
             self.state = SinkState::Finished;
         }
     }
+
+    fn delivered(&mut self) -> BoxFuture<'_, ()> {
+        let stopped = self.stream.stopped();
+        Box::pin(async move {
+            // Acknowledged, stopped or lost: in every case there is nothing left to wait for.
+            let _ = stopped.await;
+        })
+    }
 }
 
 impl Drop for QuicSink {

@@ -177,10 +177,10 @@ impl AnySender {
                 sender.send_pinned(cleared).await
             }
             Self::Foreign(sender) => {
-                let refusal = sender.outbound.context.clear(value).err();
-                // INVARIANT: a foreign peer's domain is never a domestic value's home; a value of the
-                // peer's own domain that is found here is refused just the same.
-                Err(refusal.unwrap_or_else(|| here_by_mistake(value, sender.peer())).into())
+                // Whatever its home: a value of the peer's own domain has no business here.
+                add(&sender.outbound.context.watch.metrics.pins_refused, 1);
+                let destination = sender.peer().domain().clone();
+                Err(PinRefusal { home: value.home().clone(), destination }.into())
             }
         }
     }
@@ -203,10 +203,6 @@ impl AnySender {
             Self::Foreign(sender) => sender.fail(failure).await,
         }
     }
-}
-
-fn here_by_mistake<T>(value: &Pinned<T>, peer: &Peer) -> PinRefusal {
-    PinRefusal { home: value.home().clone(), destination: peer.domain().clone() }
 }
 
 /// The receiving half of a stream. Dropped, it tells the peer to stop.

@@ -242,6 +242,23 @@ fn own_refused(own: &Credentials) -> impl Fn(String) -> TlsError {
     move |reason| TlsError::Own { identity: identity.clone(), reason }
 }
 
+/// rustls tells the reason by `Debug`; people read the words.
+struct Said(PeerRefused);
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Said {}
+
 /// The judge in the shape that rustls asks for.
 #[derive(Debug)]
 struct Verifier {
@@ -261,7 +278,7 @@ impl Verifier {
             Ok(_) => Ok(()),
             Err(refused) => {
                 tracing::warn!(%refused, "a peer's certificate was refused");
-                let reason = CertificateError::Other(OtherError(Arc::new(refused)));
+                let reason = CertificateError::Other(OtherError(Arc::new(Said(refused))));
                 Err(rustls::Error::InvalidCertificate(reason))
             }
         }

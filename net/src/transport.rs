@@ -75,6 +75,10 @@ pub trait FrameSink: Send {
 
     /// Ends the stream in order.
     fn finish(&mut self);
+
+    /// Waits until the peer has taken everything, or the stream is lost: a connection closed before
+    /// would take unread frames with it.
+    fn delivered(&mut self) -> BoxFuture<'_, ()>;
 }
 
 /// The half of a stream that frames come out of. Dropped, it tells the peer to stop.
