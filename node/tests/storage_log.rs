@@ -1,5 +1,12 @@
 //! The segment log on a simulated disk: it does what a map would do, and what it acknowledged is found
 //! after a power cut at any moment.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics"
+)]
 
 mod storage_support;
 

@@ -1,4 +1,11 @@
 //! The applied state of a group: rebuilt whenever it does not hold, and alike on every replica.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails panics"
+)]
 
 mod storage_support;
 

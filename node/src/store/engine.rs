@@ -6,7 +6,6 @@
 //! iterators are not snapshots; opening a damaged directory may panic.
 
 use std::fs::File;
-use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use bytes::Bytes;
 
 use super::error::StoreError;
 use super::rows::Row;
+use super::view::KeyRange;
 
 /// A database with its trees.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Tree {
     /// Rows in the order of their keys. Not a snapshot: later writes may show.
     pub(crate) fn range<'k>(
         &self,
-        range: (Bound<&'k [u8]>, Bound<&'k [u8]>),
+        range: KeyRange<'k>,
     ) -> impl Iterator<Item = Result<Row, StoreError>> + use<'k> {
         self.0.range::<&[u8], _>(range).map(|row| {
             let (key, value) = row.map_err(failed("scan"))?;

@@ -10,7 +10,7 @@ use super::error::StoreError;
 use super::group::GroupInner;
 use super::rows::{self, Row};
 use super::state::AppliedState;
-use super::view::group_range;
+use super::view::{KeyRange, group_range};
 
 /// A shared, cheap handle on the applied state of one group.
 ///
@@ -62,11 +62,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
-    pub fn scan(
-        &self,
-        range: (Bound<&[u8]>, Bound<&[u8]>),
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+    pub fn scan(&self, range: KeyRange<'_>, limit: usize) -> Result<Vec<Row>, StoreError> {
         match group_range(range) {
             Some(range) => self.group.tree().range(range).take(limit).collect(),
             None => Ok(Vec::new()),

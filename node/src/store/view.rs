@@ -71,7 +71,7 @@ impl<'a> View<'a> {
 
     /// The first `limit` rows of a range of keys.
     #[must_use]
-    pub fn scan(&self, range: (Bound<&[u8]>, Bound<&[u8]>), limit: usize) -> Vec<Row> {
+    pub fn scan(&self, range: KeyRange<'_>, limit: usize) -> Vec<Row> {
         let Some(range) = group_range(range) else { return Vec::new() };
         let mut merged = Merged {
             tree: self.tree.range(range).peekable(),
@@ -108,11 +108,12 @@ impl<'a> View<'a> {
     }
 }
 
+/// A range of keys.
+pub type KeyRange<'k> = (Bound<&'k [u8]>, Bound<&'k [u8]>);
+
 /// The part of a range that is a group's own; none when it is empty, which the maps below would
 /// answer with a panic.
-pub(crate) fn group_range<'k>(
-    (from, to): (Bound<&'k [u8]>, Bound<&'k [u8]>),
-) -> Option<(Bound<&'k [u8]>, Bound<&'k [u8]>)> {
+pub(crate) fn group_range<'k>((from, to): KeyRange<'k>) -> Option<KeyRange<'k>> {
     let from = match from {
         Bound::Included(key) | Bound::Excluded(key) if key < rows::FIRST_KEY => {
             Bound::Included(rows::FIRST_KEY)
