@@ -12,6 +12,7 @@
 mod cells;
 mod change;
 mod decide;
+mod decision;
 mod domains;
 mod effective;
 mod file;
@@ -25,9 +26,8 @@ mod word;
 
 pub use cells::{Cell, Cells, PerService};
 pub use change::{Change, FieldChange, classify, diff};
-pub use decide::{
-    Asking, Decision, EventStore, Gpc, HomeReach, Inputs, Steps, ceiling, decide, decide_under,
-};
+pub use decide::{ceiling, decide, decide_under};
+pub use decision::{Asking, Decision, EventStore, Gpc, HomeReach, Inputs, Steps};
 pub use domains::DomainSet;
 pub use effective::{Fields, Policy, STRICT_K_MIN};
 pub use file::{

@@ -7,6 +7,7 @@ mod read;
 mod reader;
 mod rules;
 mod schema;
+mod sections;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
