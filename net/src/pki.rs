@@ -284,10 +284,11 @@ fn limit(params: &mut CertificateParams, life: Duration) {
 fn new_receipt_key() -> Result<(Secret, [u8; 32]), PkiError> {
     let refused = |reason: String| PkiError::Make { what: "a receipt key", reason };
     let rng = ring::rand::SystemRandom::new();
-    let seed: [u8; 32] =
-        ring::rand::generate(&rng).map_err(|error| refused(error.to_string()))?.expose();
+    let seed: Zeroizing<[u8; 32]> = Zeroizing::new(
+        ring::rand::generate(&rng).map_err(|error| refused(error.to_string()))?.expose(),
+    );
     let pair =
-        Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|error| refused(error.to_string()))?;
+        Ed25519KeyPair::from_seed_unchecked(&*seed).map_err(|error| refused(error.to_string()))?;
     let public = <[u8; 32]>::try_from(pair.public_key().as_ref())
         .map_err(|error| refused(error.to_string()))?;
     Ok((Secret::new(seed.to_vec()), public))
