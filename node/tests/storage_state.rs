@@ -249,6 +249,23 @@ async fn members_abroad_are_refused_before_anything_is_written() {
     assert_eq!(refusal.found.as_str(), "us");
 }
 
+#[tokio::test]
+async fn a_group_that_was_left_leaves_nothing_behind() {
+    let scratch = tempfile::tempdir().unwrap();
+    a_past(scratch.path()).await;
+    let node = Node::open(scratch.path());
+    node.log.forget().await.unwrap();
+    node.store.forget(node.log.group()).unwrap();
+    drop(node);
+    let node = Node::open(scratch.path());
+    assert!(matches!(node.store.recovery(), Recovery::Intact));
+    assert!(node.rows().is_empty() && node.log.purged().is_none());
+    assert_eq!(
+        node.machine.reader().state(),
+        bailiwick_node::store::state::AppliedState::default()
+    );
+}
+
 fn line() -> impl Strategy<Value = String> {
     let key = "[ab]{1,3}";
     prop_oneof![

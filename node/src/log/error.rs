@@ -82,6 +82,9 @@ pub enum LogError {
     /// An earlier failure: nothing is written any more, until the process is started anew.
     #[error("the log stopped after a failure: {0}")]
     Poisoned(Arc<LogError>),
+    /// A fault of this system in the one that writes.
+    #[error("the log's writer panicked")]
+    WriterPanicked,
     /// The log was closed.
     #[error("the log is closed")]
     Closed,

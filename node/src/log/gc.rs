@@ -10,7 +10,7 @@ use super::error::LogError;
 use super::index::{EntryKey, Place};
 use super::record::{self, Frame, Record};
 use super::segment::Segment;
-use super::segment_log::Shared;
+use super::shared::Shared;
 use super::writer::{Need, Writer};
 
 /// What to do next with the oldest segment.

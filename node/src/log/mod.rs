@@ -13,6 +13,7 @@ mod record;
 mod replay;
 mod segment;
 pub mod segment_log;
+mod shared;
 pub mod sim;
 mod writer;
 

@@ -1,22 +1,20 @@
 //! The log as its groups see it: append, truncate, purge, vote, read.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Position;
 use super::disk::Disk;
 use super::error::LogError;
-use super::gc::{self, Cleaned};
-use super::index::{EntryKey, GroupIndex, Index, Place, Slot};
+use super::gc;
+use super::index::{GroupIndex, Index};
 use super::record::{RECORD_BYTES_MAX, Record};
 use super::replay;
-use super::segment::Segment;
+use super::shared::{Closer, Found, Job, Shared, job};
 use super::writer::{Need, Writer};
 use crate::store::data_dir::DirectoryId;
 
@@ -72,33 +70,6 @@ impl std::fmt::Debug for LogEntry {
     }
 }
 
-/// Something to be written.
-struct Job {
-    record: Record,
-    entry: Option<EntryKey>,
-    need: Need,
-    done: Option<Done>,
-}
-
-pub(crate) struct State {
-    pub(crate) index: Index,
-    pub(crate) segments: BTreeMap<u64, Segment>,
-    /// Truncations, purges and leavings among the queued.
-    pub(crate) removals: usize,
-    queue: Vec<Job>,
-    fault: Option<LogError>,
-    closing: bool,
-}
-
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    work: Condvar,
-    writer: Mutex<(Writer, Cleaned)>,
-    mode: WriterMode,
-    room: Arc<Semaphore>,
-    queue_units: u32,
-}
-
 /// The log of a node. Clones share it; with the last one it is closed.
 #[derive(Clone)]
 pub struct SegmentLog {
@@ -138,31 +109,9 @@ impl SegmentLog {
     ) -> Result<Self, LogError> {
         let replayed = replay::open(&*disk, directory, &id, options.cache_bytes)?;
         let writer = Writer::new(disk, directory.into(), id, options.segment_bytes, &replayed)?;
-        let mut segments: BTreeMap<u64, Segment> =
-            replayed.segments.into_iter().map(|(s, _)| (s.number, s)).collect();
-        segments.insert(writer.active.number, writer.active.clone());
-        let state = State {
-            index: replayed.index,
-            segments,
-            removals: 0,
-            queue: Vec::new(),
-            fault: None,
-            closing: false,
-        };
-        let queue_units = units(options.queue_bytes);
-        let shared = Arc::new(Shared {
-            state: Mutex::new(state),
-            work: Condvar::new(),
-            writer: Mutex::new((writer, Cleaned::Later)),
-            mode: options.writer,
-            room: Arc::new(Semaphore::new(usize::try_from(queue_units).unwrap_or_default())),
-            queue_units,
-        });
-        let thread = match options.writer {
-            WriterMode::Inline => None,
-            WriterMode::Thread => Some(start(shared.clone(), directory)?),
-        };
-        Ok(Self { _closer: Arc::new(Closer { shared: shared.clone(), thread }), shared })
+        let shared = Shared::new(replayed, writer, options.writer, units(options.queue_bytes));
+        let closer = Closer::start(shared.clone(), directory)?;
+        Ok(Self { _closer: Arc::new(closer), shared })
     }
 
     /// Waits until `bytes` more may be queued.
@@ -350,10 +299,6 @@ impl SegmentLog {
     }
 }
 
-fn job(record: Record, need: Need, done: Option<Done>) -> Job {
-    Job { record, entry: None, need, done }
-}
-
 fn check_entries(index: &Index, group: &Arc<str>, entries: &[LogEntry]) -> Result<(), LogError> {
     let Some(first) = entries.first() else { return Ok(()) };
     index.check_follows(group, first.at.index)?;
@@ -368,169 +313,5 @@ fn check_entries(index: &Index, group: &Arc<str>, entries: &[LogEntry]) -> Resul
     match entries.iter().map(|entry| entry.body.len()).find(|bytes| *bytes > max) {
         Some(bytes) => Err(LogError::TooLarge { group: group.to_string(), bytes, max }),
         None => Ok(()),
-    }
-}
-
-/// Where an entry is to be had. The segment stays readable while this is held.
-enum Found {
-    Cached(Bytes),
-    Written(Segment, Place),
-    Nowhere,
-}
-
-impl State {
-    fn find(&self, group: &str, range: Range<u64>) -> Vec<(Position, Found)> {
-        let place = |slot: Slot| match (slot.body, slot.place) {
-            (Some(body), _) => Found::Cached(body),
-            (None, Some(place)) => match self.segments.get(&place.segment) {
-                Some(segment) => Found::Written(segment.clone(), place),
-                None => Found::Nowhere,
-            },
-            (None, None) => Found::Nowhere,
-        };
-        let slots = self.index.entries(group, range).into_iter();
-        slots.map(|(at, slot)| (at, place(slot))).collect()
-    }
-
-    fn queue_removal(&mut self, job: Job) {
-        self.removals += 1;
-        self.queue.push(job);
-    }
-}
-
-impl Shared {
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn healthy(&self) -> Result<MutexGuard<'_, State>, LogError> {
-        let state = self.state();
-        match &state.fault {
-            Some(fault) => Err(fault.clone()),
-            None => Ok(state),
-        }
-    }
-
-    fn writable(&self) -> Result<MutexGuard<'_, State>, LogError> {
-        let state = self.healthy()?;
-        if state.closing { Err(LogError::Closed) } else { Ok(state) }
-    }
-
-    fn wake(&self, state: MutexGuard<'_, State>) {
-        drop(state);
-        match self.mode {
-            WriterMode::Thread => self.work.notify_one(),
-            WriterMode::Inline => self.pump(),
-        }
-    }
-
-    /// Writes everything that is queued, as one batch, and acknowledges it.
-    fn pump(&self) {
-        let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let (jobs, fault) = {
-            let mut state = self.state();
-            state.removals = 0;
-            (std::mem::take(&mut state.queue), state.fault.clone())
-        };
-        if jobs.is_empty() {
-            return;
-        }
-        let written = match fault {
-            Some(fault) => Err(fault),
-            None => self.write(&mut writer.0, &jobs),
-        };
-        if let Err(error) = &written {
-            self.fail(error);
-        }
-        let outcome = written.as_ref().map(|_| ()).map_err(LogError::poisoned);
-        jobs.into_iter().filter_map(|job| job.done).for_each(|done| done(outcome.clone()));
-        if let Ok(removed) = written {
-            self.clean(&mut writer, removed);
-        }
-    }
-
-    /// Writes a batch, and says whether it may have left old segments without live entries.
-    fn write(&self, writer: &mut Writer, jobs: &[Job]) -> Result<bool, LogError> {
-        let before = writer.active.number;
-        let need = jobs.iter().map(|job| job.need).max().unwrap_or(Need::Written);
-        let records: Vec<&Record> = jobs.iter().map(|job| &job.record).collect();
-        let places = writer.write(&records, need)?;
-        let mut state = self.state();
-        state.segments.insert(writer.active.number, writer.active.clone());
-        for (job, place) in jobs.iter().zip(places) {
-            if let Some(key) = &job.entry {
-                state.index.placed(key, place);
-            }
-        }
-        state.index.evict();
-        let removal = |job: &Job| {
-            use Record as R;
-            matches!(job.record, R::Truncate { .. } | R::Purge { .. } | R::Forget { .. })
-        };
-        Ok(before != writer.active.number || jobs.iter().any(removal))
-    }
-
-    fn clean(&self, writer: &mut (Writer, Cleaned), due: bool) {
-        if !due && writer.1 == Cleaned::Done {
-            return;
-        }
-        match gc::clean(self, &mut writer.0) {
-            Ok(cleaned) => writer.1 = cleaned,
-            Err(error) => self.fail(&error),
-        }
-    }
-
-    /// After the first failure nothing is written any more: a sync that failed once says nothing
-    /// about the bytes when it succeeds the next time.
-    fn fail(&self, error: &LogError) {
-        let mut state = self.state();
-        if state.fault.is_none() {
-            tracing::error!(%error, "the log stops");
-            state.fault = Some(error.poisoned());
-        }
-    }
-
-    /// Waits for work; false once the log is closed and nothing is queued.
-    fn wait_for_work(&self) -> bool {
-        let idle = |state: &mut State| state.queue.is_empty() && !state.closing;
-        let state =
-            self.work.wait_while(self.state(), idle).unwrap_or_else(PoisonError::into_inner);
-        !state.queue.is_empty()
-    }
-
-    fn close(&self) {
-        let mut state = self.state();
-        state.closing = true;
-        // A last record that proves, by its `synced`, that all before it was durable.
-        state.queue.push(job(Record::Mark, Need::Durable, None));
-        self.wake(state);
-        self.room.close();
-    }
-}
-
-fn start(shared: Arc<Shared>, directory: &Path) -> Result<JoinHandle<()>, LogError> {
-    let work = move || {
-        while shared.wait_for_work() {
-            shared.pump();
-        }
-    };
-    let thread = std::thread::Builder::new().name("log-writer".to_owned()).spawn(work);
-    thread.map_err(LogError::io("start the writer of", directory))
-}
-
-/// Closes the log when its last handle goes.
-struct Closer {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for Closer {
-    fn drop(&mut self) {
-        self.shared.close();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the log's writer panicked");
-        }
     }
 }

@@ -7,7 +7,8 @@ use openraft::raft::{
 };
 use prost::Message;
 
-use super::codec::{CodecError, EntryForm, Form, LogIdForm, VoteForm, need};
+use super::codec::{CodecError, Form, need};
+use super::codec_forms::{EntryForm, LogIdForm, VoteForm};
 use super::types::{Entry, LogId, TypeConfig, Vote};
 
 fn vote_of(form: Option<VoteForm>, what: &'static str) -> Result<Vote, CodecError> {

@@ -1,11 +1,13 @@
 //! The Raft groups of a node: the types, their encodings, and the durable half under openraft.
 
 pub mod codec;
-pub mod codec_rpc;
+mod codec_forms;
+mod codec_rpc;
 pub mod group_machine;
 pub mod guard;
 pub mod log_storage;
 pub mod machine;
+pub mod offload;
 pub mod snapshot;
 pub mod snapshot_dir;
 pub mod types;

@@ -116,7 +116,7 @@ impl Store {
         Ok(group)
     }
 
-    /// Removes a group's rows and mark: the node has left it. Its snapshots and log are not touched.
+    /// Removes a group's rows, mark and snapshots: the node has left it. Its log is not touched.
     ///
     /// # Errors
     /// [`StoreError`] when the database fails.
@@ -130,7 +130,14 @@ impl Store {
         }
         let pointer = pointer_key(id);
         engine.root().apply(std::iter::once((pointer.as_bytes(), None)))?;
-        engine.flush_durably()
+        engine.flush_durably()?;
+        let snapshots = self.inner.dir.snapshots(id);
+        match fs::remove_dir_all(&snapshots) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::io("remove", &snapshots)(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes durable what was applied so far and records how far that is. Blocks on the disk.
