@@ -38,8 +38,7 @@ impl Bitmap {
     #[must_use]
     #[inline]
     pub fn contains(&self, row: Row) -> bool {
-        let (word, bit) = place(row);
-        self.words.get(word).is_some_and(|w| w & bit != 0)
+        contains(&self.words, row)
     }
 
     /// Rows in the set.
@@ -94,6 +93,13 @@ impl FromIterator<Row> for Bitmap {
 #[inline]
 fn place(row: Row) -> (usize, u64) {
     ((row >> 6) as usize, 1 << (row & 63))
+}
+
+/// Whether the bit is set.
+#[inline]
+pub(crate) fn contains(words: &[u64], at: u32) -> bool {
+    let (word, bit) = place(at);
+    words.get(word).is_some_and(|w| w & bit != 0)
 }
 
 /// Positions of the set bits, rising.

@@ -7,16 +7,13 @@ use hnsw_rs::anndists::dist::distances::Distance;
 use hnsw_rs::hnsw::Hnsw;
 use rayon::prelude::*;
 
-use crate::error::AnnError;
 use crate::kernel;
-use crate::matrix::Matrix;
+use crate::matrix::Rows;
 use crate::options::Options;
+use crate::space::{Metric, Row};
 
-/// Inserted one by one: a parallel insert into an empty graph leaves its first points without links.
-const SERIAL_FIRST: usize = 256;
 const LAYERS: usize = 16;
 
-#[derive(Clone, Copy)]
 struct SquaredDistance;
 
 impl Distance<f32> for SquaredDistance {
@@ -26,21 +23,13 @@ impl Distance<f32> for SquaredDistance {
 }
 
 /// Neighbours of every row of `rows` by squared distance, at most `options.links` each.
-pub(crate) fn neighbours(rows: &Matrix, options: &Options) -> Result<Vec<Vec<u32>>, AnnError> {
+pub(crate) fn neighbours(rows: Rows<'_>, options: &Options) -> Vec<Vec<u32>> {
     let per_layer = (options.links / 2).clamp(4, 128);
-    let hnsw = Hnsw::new(per_layer, rows.rows(), LAYERS, options.ef_construction, SquaredDistance);
-    let all: Vec<(&[f32], usize)> = rows.iter().zip(0..).collect();
-    let (first, rest) = all.split_at(all.len().min(SERIAL_FIRST));
-    let insert = |&point: &(&[f32], usize)| hnsw.insert_slice(point);
-    first.iter().for_each(insert);
-    if options.threads <= 1 {
-        rest.iter().for_each(insert);
-    } else {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
-        let pool = pool.map_err(|e| AnnError::Build { why: e.to_string() })?;
-        pool.install(|| rest.par_iter().for_each(insert));
-    }
-    Ok(read_out(&hnsw, rows.rows()))
+    let hnsw = Hnsw::new(per_layer, rows.len(), LAYERS, options.ef_construction, SquaredDistance);
+    // One by one: in parallel the first points of an empty graph stay without links, and the graph
+    // would depend on the threads' luck. Larger graphs are grown from this one in parallel.
+    rows.iter().zip(0..).for_each(|point| hnsw.insert_slice(point));
+    read_out(&hnsw, rows.len())
 }
 
 /// The bottom layer's lists. Every point is in it, whatever its own level.
@@ -56,4 +45,56 @@ fn read_out(hnsw: &Hnsw<'_, f32, SquaredDistance>, rows: usize) -> Vec<Vec<u32>>
         }
     }
     lists
+}
+
+/// Distance of the bare library, by metric.
+struct Bare {
+    metric: Metric,
+    /// Keeps the distance of an inner product positive, which `hnsw_rs` relies on.
+    most: f32,
+}
+
+impl Distance<f32> for Bare {
+    fn eval(&self, a: &[f32], b: &[f32]) -> f32 {
+        match self.metric {
+            Metric::Cosine | Metric::L2 => kernel::squared_distance(a, b),
+            Metric::InnerProduct => (self.most - kernel::dot(a, b)).max(0.0),
+        }
+    }
+}
+
+/// `hnsw_rs` alone, for comparison; its SIMD is ours.
+pub(crate) struct Plain<'a>(Hnsw<'a, f32, Bare>);
+
+impl<'a> Plain<'a> {
+    pub(crate) fn build(rows: Rows<'a>, metric: Metric, ef: usize, threads: usize) -> Self {
+        let most = rows.iter().map(|v| kernel::dot(v, v)).fold(1.0, f32::max);
+        let hnsw = Hnsw::new(16, rows.len(), LAYERS, ef, Bare { metric, most });
+        let points: Vec<(&[f32], usize)> = rows.iter().zip(0..).collect();
+        let (first, rest) = points.split_at(points.len().min(256));
+        first.iter().for_each(|&point| hnsw.insert_slice(point));
+        let insert = || rest.par_iter().for_each(|&point| hnsw.insert_slice(point));
+        match rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build() {
+            Ok(pool) => pool.install(insert),
+            Err(_) => rest.iter().for_each(|&point| hnsw.insert_slice(point)),
+        }
+        Self(hnsw)
+    }
+
+    pub(crate) fn search(
+        &self,
+        query: &[f32],
+        k: usize,
+        ef: usize,
+        filter: Option<&dyn Fn(usize) -> bool>,
+    ) -> Vec<Row> {
+        let found = match filter {
+            None => self.0.search(query, k, ef),
+            Some(accepts) => {
+                let accepts = |id: &usize| accepts(*id);
+                self.0.search_filter(query, k, ef, Some(&accepts))
+            }
+        };
+        found.iter().filter_map(|n| Row::try_from(n.d_id).ok()).collect()
+    }
 }

@@ -1,170 +1,212 @@
 //! A generation: rows, vectors and graph that no longer change.
 
-use std::collections::HashMap;
-
-use crate::build;
+use crate::codes::Order;
 use crate::error::AnnError;
-use crate::matrix::Matrix;
+use crate::graph::Graph;
+use crate::group::equal_rows;
+use crate::grow;
+use crate::kernel;
+use crate::matrix::{Matrix, Rows};
+use crate::memory::Huge;
 use crate::options::Options;
-use crate::space::{Row, Space};
+use crate::order::{breadth_first, renumber};
+use crate::plan::{Costs, coarse};
+use crate::pool::NODES_MAX;
+use crate::prune::{measured, prune};
+use crate::slots::Slots;
+use crate::space::{Metric, Row, Space};
+use crate::walk::Map;
 
-/// Nodes looked at to find where a search should start.
-const SEEDS: usize = 64;
-/// Of these, the best that it starts from.
-const STARTS: usize = 4;
+/// Fewer nodes than this are linked anew rather than by what was known of them.
+const KNOWN_MIN: usize = 1024;
 
-/// A frozen index. A *node* is a distinct vector, a *slot* a row that has it: equal vectors share a
-/// node, since a graph of equal points can't be searched.
+/// A frozen index. A *node* is a distinct vector, a *slot* a row that has it.
 #[derive(Debug)]
 pub(crate) struct Frozen {
-    vectors: Matrix,
-    links: Vec<Vec<u32>>,
-    /// Slots of node `n`: `first[n]..first[n + 1]`.
-    first: Vec<u32>,
-    rows: Vec<Row>,
-    /// Slot of each row.
-    slots: HashMap<Row, u32>,
+    pub(crate) map: Map,
+    pub(crate) slots: Slots,
+    pub(crate) costs: Costs,
+    /// Codes are of no use: vectors are compared themselves.
+    pub(crate) coarse: bool,
+    vectors: Huge<f32>,
+    width: usize,
 }
 
-/// A slot and the score of its vector.
-pub(crate) type Scored = (f32, u32);
+/// What goes into a generation: distinct rows, those of an older generation first, in its order.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) vectors: Matrix,
+    /// For each row of the older generation its node there.
+    pub(crate) nodes: Vec<u32>,
+}
+
+/// Distinct vectors, their rows and their links.
+struct Draft {
+    vectors: Matrix,
+    rows: Vec<Vec<Row>>,
+    links: Vec<Vec<u32>>,
+}
 
 impl Frozen {
-    pub(crate) fn empty(space: &Space) -> Self {
-        Self {
-            vectors: Matrix::with_capacity(space.dimensions, 0),
-            links: Vec::new(),
-            first: vec![0],
-            rows: Vec::new(),
-            slots: HashMap::new(),
-        }
+    pub(crate) fn empty(space: &Space) -> Result<Self, AnnError> {
+        let vectors = Matrix::with_capacity(space.dimensions, 0);
+        Self::lay_out(space, &Draft { vectors, rows: Vec::new(), links: Vec::new() }, 0)
     }
 
-    /// Builds a generation of distinct rows.
+    /// Builds a generation; `older` is the one that `input.nodes` speak of.
     pub(crate) fn build(
-        rows: &[Row],
-        vectors: &Matrix,
+        space: &Space,
+        input: &Input,
+        older: &Self,
         options: &Options,
     ) -> Result<Self, AnnError> {
-        let mut order: Vec<usize> = (0..rows.len()).collect();
-        let bits = |at: usize| vectors.row(at).iter().map(|v| v.to_bits());
-        order.sort_by(|&a, &b| bits(a).cmp(bits(b)).then(a.cmp(&b)));
-        let mut groups: Vec<&[usize]> =
-            order.chunk_by(|&a, &b| vectors.row(a) == vectors.row(b)).collect();
-        // By arrival: inserting sorted vectors would make a worse graph.
-        groups.sort_by_key(|group| group.first().copied());
-        let mut distinct = Matrix::with_capacity(vectors.width(), groups.len());
-        let mut frozen = Self { first: vec![0], ..Self::parts(Matrix::default(), Vec::new()) };
-        for group in groups {
-            distinct.push(group.first().map_or(&[], |&at| vectors.row(at)));
-            frozen.rows.extend(group.iter().filter_map(|&at| rows.get(at)));
-            frozen.first.push(u32::try_from(frozen.rows.len()).unwrap_or(u32::MAX));
+        if input.rows.len() > NODES_MAX {
+            return Err(AnnError::Build { why: format!("{} rows are too many", input.rows.len()) });
         }
-        frozen.links = build::neighbours(&distinct, options)?;
-        frozen.vectors = distinct;
-        frozen.slots = frozen.rows.iter().copied().zip(0..).collect();
-        Ok(frozen)
+        let mut groups = equal_rows(&input.vectors);
+        let kept: Vec<u32> =
+            groups.iter().map_while(|g| input.nodes.get(*g.first()? as usize)).copied().collect();
+        let anew = kept.len() < KNOWN_MIN || kept.len() < groups.len() - kept.len();
+        if anew {
+            shuffle(&mut groups);
+        }
+        let vectors =
+            Matrix::gather(&input.vectors, groups.iter().filter_map(|g| g.first()).copied());
+        let known =
+            if anew { Vec::new() } else { older.links_among(&kept, vectors.view(), options.links) };
+        let (built, order) = geometry(space.metric, vectors.view());
+        let links = grow::links(built.as_ref().unwrap_or(&vectors).view(), order, known, options)?;
+        let row = |at: &u32| input.rows.get(*at as usize).copied();
+        let rows = groups.iter().map(|group| group.iter().filter_map(row).collect()).collect();
+        Self::lay_out(space, &Draft { vectors, rows, links }.ordered(), options.links)
     }
 
-    fn parts(vectors: Matrix, links: Vec<Vec<u32>>) -> Self {
-        Self { vectors, links, first: Vec::new(), rows: Vec::new(), slots: HashMap::new() }
+    fn lay_out(space: &Space, draft: &Draft, room: usize) -> Result<Self, AnnError> {
+        let sizes: Vec<usize> = draft.rows.iter().map(Vec::len).collect();
+        let slots = Slots::new(draft.rows.iter().flatten().copied().collect(), &sizes);
+        let vectors = Huge::of(draft.vectors.values())?;
+        Self::of_parts(space, slots, vectors, Graph::of(&draft.links, room)?)
     }
 
-    /// Rows.
-    pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+    /// A generation of parts that fit each other: as many nodes, vectors and lists of links.
+    pub(crate) fn of_parts(
+        space: &Space,
+        slots: Slots,
+        vectors: Huge<f32>,
+        graph: Graph,
+    ) -> Result<Self, AnnError> {
+        let rows = Rows::new(space.dimensions, &vectors);
+        let map = Map::new(rows, search_order(space.metric), graph)?;
+        let costs = Costs::measure(&map, rows);
+        let coarse = coarse(&map, rows);
+        Ok(Self { map, slots, costs, coarse, vectors, width: space.dimensions })
     }
 
-    pub(crate) fn row(&self, slot: u32) -> Option<Row> {
-        self.rows.get(slot as usize).copied()
+    pub(crate) fn nodes(&self) -> usize {
+        self.map.graph.nodes()
     }
 
-    pub(crate) fn slot(&self, row: Row) -> Option<u32> {
-        self.slots.get(&row).copied()
+    pub(crate) fn vectors(&self) -> &[f32] {
+        &self.vectors
+    }
+
+    #[inline]
+    pub(crate) fn node_vector(&self, node: u32) -> &[f32] {
+        let at = node as usize * self.width;
+        self.vectors.get(at..at + self.width).unwrap_or_default()
+    }
+
+    /// Bytes of the tables: codes, links, vectors, rows, deaths.
+    pub(crate) fn bytes(&self) -> usize {
+        let Map { codes, graph, .. } = &self.map;
+        codes.bytes().len() + graph.bytes() + self.vectors.len() * 4 + self.slots.len() * 12
+    }
+
+    /// Asks for a node's vector.
+    #[inline]
+    pub(crate) fn prefetch_vector(&self, node: u32) {
+        for at in (0..self.width).step_by(16) {
+            crate::sift::prefetch(&self.vectors, node as usize * self.width + at);
+        }
     }
 
     pub(crate) fn vector(&self, slot: u32) -> &[f32] {
-        let node = self.first.partition_point(|&f| f <= slot).saturating_sub(1);
-        self.vectors.row(node)
+        self.node_vector(self.slots.node(slot))
     }
 
-    pub(crate) fn slots(&self) -> impl Iterator<Item = (u32, Row)> + '_ {
-        (0u32..).zip(self.rows.iter().copied())
-    }
-
-    fn slots_of(&self, node: u32) -> std::ops::Range<u32> {
-        let bound = |at: usize| self.first.get(at).copied().unwrap_or_default();
-        bound(node as usize)..bound(node as usize + 1)
-    }
-
-    /// The best `k` accepted slots, compared one by one.
-    pub(crate) fn scan(
-        &self,
-        space: &Space,
-        query: &[f32],
-        k: usize,
-        accepts: impl Fn(u32) -> bool,
-    ) -> Vec<Scored> {
-        let accepts = &accepts;
-        let slots = (0u32..).zip(self.vectors.iter()).flat_map(|(node, vector)| {
-            self.slots_of(node).filter(move |&slot| accepts(slot)).map(move |slot| (vector, slot))
-        });
-        let mut found: Vec<Scored> =
-            slots.map(|(vector, slot)| (space.score(query, vector), slot)).collect();
-        best(&mut found, k);
-        found
-    }
-
-    /// The best `k` accepted slots among the `ef` nodes that a walk through the graph finds best.
-    pub(crate) fn walk(
-        &self,
-        space: &Space,
-        query: &[f32],
-        k: usize,
-        ef: usize,
-        accepts: impl Fn(u32) -> bool,
-    ) -> Vec<Scored> {
-        let mut seen = vec![false; self.vectors.rows()];
-        let mut pool: Vec<(f32, u32, bool)> = Vec::with_capacity(ef + 1);
-        let mut offer = |node: u32, pool: &mut Vec<(f32, u32, bool)>| {
-            if seen.get_mut(node as usize).is_none_or(|s| std::mem::replace(s, true)) {
-                return;
-            }
-            let score = space.score(query, self.vectors.row(node as usize));
-            let at = pool.partition_point(|&(s, ..)| s >= score);
-            if at < ef {
-                pool.truncate(ef - 1);
-                pool.insert(at, (score, node, false));
-            }
-        };
-        let step = self.vectors.rows().div_ceil(SEEDS).max(1);
-        for node in (0u32..).take(self.vectors.rows()).step_by(step) {
-            offer(node, &mut pool);
+    /// The links among the kept nodes, numbered by their place in `kept`. In place of a link to a
+    /// node that is gone come those that it had.
+    fn links_among(&self, kept: &[u32], vectors: Rows<'_>, room: usize) -> Vec<Vec<u32>> {
+        let mut number = vec![None; self.nodes()];
+        for (&old, new) in kept.iter().zip(0u32..) {
+            number.get_mut(old as usize).into_iter().for_each(|n| *n = Some(new));
         }
-        pool.truncate(STARTS.max(k));
-        while let Some(next) = pool.iter_mut().find(|(.., done)| !done) {
-            next.2 = true;
-            let node = next.1 as usize;
-            for &link in self.links.get(node).map(Vec::as_slice).unwrap_or_default() {
-                offer(link, &mut pool);
+        let new = |old: &u32| number.get(*old as usize).copied().flatten();
+        let own = |&(old, node): &(u32, u32)| {
+            let links = self.map.graph.links(old);
+            let gone = links.iter().filter(|l| new(l).is_none());
+            let beyond = gone.flat_map(|&l| self.map.graph.links(l)).filter_map(new);
+            let mut list: Vec<u32> = links.iter().filter_map(new).chain(beyond).collect();
+            list.retain(|&l| l != node);
+            if links.iter().all(|l| new(l).is_some()) {
+                return list;
             }
-        }
-        let accepts = &accepts;
-        let slots = |&(score, node, _): &(f32, u32, bool)| {
-            self.slots_of(node).filter(move |&slot| accepts(slot)).map(move |slot| (score, slot))
+            prune(vectors, node, measured(vectors, node, &list).collect(), room)
         };
-        let mut found: Vec<Scored> = pool.iter().flat_map(slots).collect();
-        best(&mut found, k);
-        found
+        kept.iter().copied().zip(0u32..).map(|pair| own(&pair)).collect()
     }
 }
 
-/// Keeps the best `k`, best first.
-fn best(found: &mut Vec<Scored>, k: usize) {
-    let order = |a: &Scored, b: &Scored| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-    if k < found.len() {
-        found.select_nth_unstable_by(k, order);
-        found.truncate(k);
+impl Draft {
+    /// Numbered anew, so that neighbours lie together.
+    fn ordered(self) -> Self {
+        let order = breadth_first(&self.links);
+        let rows = order.iter().filter_map(|&n| self.rows.get(n as usize)).cloned().collect();
+        Self {
+            vectors: Matrix::gather(&self.vectors, order.iter().copied()),
+            rows,
+            links: renumber(&self.links, &order),
+        }
     }
-    found.sort_unstable_by(order);
+}
+
+/// How codes of a search are compared.
+fn search_order(metric: Metric) -> Order {
+    match metric {
+        Metric::Cosine | Metric::InnerProduct => Order::Product,
+        Metric::L2 => Order::Distance,
+    }
+}
+
+/// The vectors between which the graph is built, if they are others, and how their codes compare.
+///
+/// For inner product each vector gets a further value that brings all to one length (Bachrach et al.,
+/// RecSys 2014): the nearest to `(q, 0)` is then the one of greatest inner product with `q`.
+fn geometry(metric: Metric, vectors: Rows<'_>) -> (Option<Matrix>, Order) {
+    match metric {
+        Metric::Cosine => (None, Order::Product),
+        Metric::L2 => (None, Order::Distance),
+        Metric::InnerProduct => {
+            let squares: Vec<f32> = vectors.iter().map(|v| kernel::dot(v, v)).collect();
+            let most = squares.iter().copied().fold(0.0, f32::max);
+            let mut level = Matrix::with_capacity(vectors.width() + 1, vectors.len());
+            for (vector, square) in vectors.iter().zip(squares) {
+                level.push_extended(vector, (most - square).max(0.0).sqrt());
+            }
+            (Some(level), Order::Product)
+        }
+    }
+}
+
+/// Mixes the order, always alike: what arrives together must not be linked only together.
+fn shuffle<T>(items: &mut [T]) {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for end in (2..=items.len()).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let at = usize::try_from(state % end as u64).unwrap_or_default();
+        items.swap(at, end - 1);
+    }
 }

@@ -4,26 +4,42 @@
 //! returned, readers never wait. A merge, run in the background, puts fresh vectors into a new frozen
 //! generation and swaps it in at once.
 
+pub mod bench;
 mod bitmap;
 mod build;
 mod bytes;
+mod codes;
 mod error;
 mod filter;
+mod find;
 mod frozen;
+mod graph;
+mod group;
+mod grow;
 mod kernel;
 mod live;
 mod matrix;
+mod memory;
 mod merge;
 mod options;
+mod order;
+mod plan;
+mod pool;
+mod prune;
+mod reach;
 mod segment;
+mod sift;
+mod slots;
 mod space;
 mod store;
+mod walk;
 
 pub use bitmap::Bitmap;
 pub use error::AnnError;
-pub use filter::Filter;
-pub use live::{Hit, LiveIndex};
+pub use filter::{Filter, Prepared};
+pub use live::{Answer, Hit, LiveIndex, Request};
 pub use merge::Merged;
 pub use options::Options;
+pub use plan::Plan;
 pub use space::{DIMENSIONS_MAX, Metric, ROW_LIMIT, Row, Space, VALUE_MAX};
 pub use store::Saved;

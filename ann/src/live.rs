@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::bitmap::{Bitmap, contains};
 use crate::error::AnnError;
-use crate::filter::Filter;
+use crate::filter::{Filter, Prepared};
+use crate::find::{Ask, Found, Matches};
 use crate::frozen::Frozen;
 use crate::options::Options;
+use crate::plan::Plan;
 use crate::segment::{Death, Segment, Sequence};
 use crate::space::{ROW_LIMIT, Row, Space};
-
-/// Up to this many rows are compared one by one: exact, and quick enough.
-const SCANNED_MAX: usize = 10_000;
 
 /// A row that a search found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +22,38 @@ pub struct Hit {
     pub row: Row,
     /// Its exact score under the space's metric; greater is better.
     pub score: f32,
+}
+
+/// A search with all that may be said about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// What to look near.
+    pub query: &'a [f32],
+    /// Rows wanted.
+    pub k: usize,
+    /// Candidates that a walk keeps.
+    pub ef: usize,
+    /// Which rows may be returned.
+    pub filter: Filter<'a>,
+    /// Vectors to compare at most; the index's own budget if none.
+    pub budget: Option<usize>,
+    /// The way to go, whatever it costs; the cheapest if none.
+    pub plan: Option<Plan>,
+}
+
+/// What a search found and what it cost.
+#[derive(Debug, Clone, Default)]
+pub struct Answer {
+    /// The rows, best first.
+    pub hits: Vec<Hit>,
+    /// How the frozen generation was searched; none if nothing was.
+    pub plan: Option<Plan>,
+    /// Vectors of the frozen generation compared.
+    pub compared: usize,
+    /// Its nodes whose links were followed.
+    pub expanded: usize,
+    /// Whether the budget sufficed.
+    pub complete: bool,
 }
 
 /// A vector index that is searched while it changes. `Send + Sync`: share it in an `Arc`.
@@ -64,7 +96,7 @@ pub(crate) struct Writer {
 
 impl Generation {
     pub(crate) fn new(frozen: Frozen, number: u64) -> Self {
-        let deaths = (0..frozen.len()).map(|_| Death::alive()).collect();
+        let deaths = (0..frozen.slots.len()).map(|_| Death::alive()).collect();
         Self { frozen, deaths, number }
     }
 
@@ -75,12 +107,12 @@ impl Generation {
 
 impl State {
     pub(crate) fn new(generation: Generation, segment: Segment) -> Self {
-        let live = generation.frozen.len() + segment.len();
+        let live = generation.frozen.slots.len() + segment.len();
         Self { generation: Arc::new(generation), segment, now: 0, live }
     }
 
     fn live_slot(&self, row: Row) -> Option<u32> {
-        let slot = self.generation.frozen.slot(row)?;
+        let slot = self.generation.frozen.slots.slot(row)?;
         self.generation.spares(slot, self.now).then_some(slot)
     }
 
@@ -88,7 +120,8 @@ impl State {
     fn end(&mut self, row: Row, writer: &mut Writer) -> bool {
         let was = self.now - 1;
         let fresh = writer.fresh.remove(&row).and_then(|at| self.segment.death(at));
-        let slot = self.generation.frozen.slot(row).filter(|&s| self.generation.spares(s, was));
+        let slot =
+            self.generation.frozen.slots.slot(row).filter(|&s| self.generation.spares(s, was));
         let frozen = slot.and_then(|s| self.generation.deaths.get(s as usize));
         let found = [fresh, frozen].into_iter().flatten().map(|death| death.mark(self.now)).count();
         self.live -= found;
@@ -100,37 +133,43 @@ impl State {
         fresh.or_else(|| self.live_slot(row).map(|slot| self.generation.frozen.vector(slot)))
     }
 
-    fn search(
-        &self,
-        space: &Space,
-        query: &[f32],
-        k: usize,
-        ef: usize,
-        filter: Filter<'_>,
-    ) -> Vec<Hit> {
-        let frozen = &self.generation.frozen;
-        let accepts = |slot: u32| {
-            self.generation.spares(slot, self.now)
-                && frozen.row(slot).is_some_and(|r| filter.accepts(r))
-        };
-        let walked = match filter {
-            Filter::All if frozen.len() > SCANNED_MAX => {
-                frozen.walk(space, query, k, ef.max(k), accepts)
-            }
-            _ => Vec::new(),
-        };
-        let scored = if walked.len() < k.min(frozen.len()) {
-            frozen.scan(space, query, k, accepts)
-        } else {
-            walked
-        };
-        let frozen_hits =
-            scored.into_iter().filter_map(|(score, s)| Some(Hit { row: frozen.row(s)?, score }));
-        let fresh = self.segment.live(0, self.now).filter(|entry| filter.accepts(entry.row));
-        let fresh = fresh.map(|e| Hit { row: e.row, score: space.score(query, e.vector) });
-        let mut hits: Vec<Hit> = frozen_hits.chain(fresh).collect();
+    fn search(&self, ask: Ask<'_>, filter: Filter<'_>) -> Found {
+        let generation = &*self.generation;
+        let slots = &generation.frozen.slots;
+        let alive = |slot: u32| generation.spares(slot, self.now);
+        let accepts =
+            |slot: u32| alive(slot) && slots.row(slot).is_some_and(|row| filter.accepts(row));
+        let frozen = &generation.frozen;
+        match filter {
+            Filter::All => frozen.find(ask, Matches::All, &alive),
+            Filter::Rows(rows) => frozen.find(ask, Matches::Rows(rows), &accepts),
+            Filter::Prepared(set) => match set.nodes(&self.generation) {
+                Some((nodes, count)) => {
+                    let node = |slot: u32| slots.node(slot);
+                    let among = |node: u32| contains(nodes, node);
+                    if slots.single() {
+                        let accepts = |slot: u32| among(slot) && alive(slot);
+                        frozen.find(ask, Matches::Nodes(nodes, count), &accepts)
+                    } else {
+                        let accepts = |slot: u32| among(node(slot)) && accepts(slot);
+                        frozen.find(ask, Matches::Nodes(nodes, count), &accepts)
+                    }
+                }
+                None => frozen.find(ask, Matches::Rows(set.rows()), &accepts),
+            },
+            Filter::Where(_) => frozen.find(ask, Matches::Unknown, &accepts),
+        }
+    }
+
+    fn hits(&self, ask: Ask<'_>, filter: Filter<'_>, frozen: &Found) -> Vec<Hit> {
+        let slots = &self.generation.frozen.slots;
+        let of_slot = |&(score, slot): &(f32, u32)| Some(Hit { row: slots.row(slot)?, score });
+        let accepts = |row: Row| filter.accepts(row);
+        let fresh = self.segment.best(ask.space, ask.query, ask.k, self.now, accepts);
+        let fresh = fresh.into_iter().map(|(score, row)| Hit { row, score });
+        let mut hits: Vec<Hit> = frozen.best.iter().filter_map(of_slot).chain(fresh).collect();
         hits.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
-        hits.truncate(k);
+        hits.truncate(ask.k);
         hits
     }
 }
@@ -143,7 +182,7 @@ impl LiveIndex {
     pub fn new(space: Space, options: Options) -> Result<Self, AnnError> {
         space.check()?;
         let state =
-            State::new(Generation::new(Frozen::empty(&space), 0), Segment::new(space.dimensions));
+            State::new(Generation::new(Frozen::empty(&space)?, 0), Segment::new(space.dimensions));
         Ok(Self::of(space, options, state))
     }
 
@@ -180,6 +219,12 @@ impl LiveIndex {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.state.load().segment.len()
+    }
+
+    /// Bytes of the frozen generation's tables.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.state.load().generation.frozen.bytes()
     }
 
     /// The number of the current generation: 0 at first, one more after each merge.
@@ -246,13 +291,57 @@ impl LiveIndex {
         ef: usize,
         filter: impl Into<Filter<'a>>,
     ) -> Result<Vec<Hit>, AnnError> {
-        let query = self.space.admit(query)?;
+        self.answer(&Request { query, k, ef, filter: filter.into(), budget: None, plan: None })
+            .map(|answer| answer.hits)
+    }
+
+    /// As [`LiveIndex::search`], with a budget and an account of the work.
+    ///
+    /// # Errors
+    /// [`AnnError`] of kind `Invalid` for a query that can't be compared.
+    pub fn answer(&self, request: &Request<'_>) -> Result<Answer, AnnError> {
+        let query = self.space.admit(request.query)?;
         let state = self.state.load_full();
-        let k = k.min(state.live);
+        let k = request.k.min(state.live);
         if k == 0 {
-            return Ok(Vec::new());
+            return Ok(Answer::default());
         }
-        Ok(state.search(&self.space, &query, k, ef.min(state.live), filter.into()))
+        let ask = Ask {
+            space: &self.space,
+            query: &query,
+            k,
+            ef: request.ef.min(state.live),
+            budget: request.budget.unwrap_or(self.options.budget),
+            plan: request.plan,
+        };
+        let found = state.search(ask, request.filter);
+        Ok(Answer {
+            hits: state.hits(ask, request.filter, &found),
+            plan: Some(found.plan),
+            compared: found.compared,
+            expanded: found.expanded,
+            complete: !found.cut,
+        })
+    }
+
+    /// Answers to several queries, in their order.
+    ///
+    /// # Errors
+    /// [`AnnError`] of kind `Invalid` for the first query that can't be compared.
+    pub fn search_batch(
+        &self,
+        queries: &[&[f32]],
+        k: usize,
+        ef: usize,
+        filter: Filter<'_>,
+    ) -> Result<Vec<Vec<Hit>>, AnnError> {
+        queries.iter().map(|query| self.search(query, k, ef, filter)).collect()
+    }
+
+    /// Looks up where the rows of a set are, so that searches among them need not.
+    #[must_use]
+    pub fn prepare(&self, rows: Bitmap) -> Prepared {
+        Prepared::new(rows, &self.state.load().generation)
     }
 
     pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {

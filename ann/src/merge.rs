@@ -1,15 +1,13 @@
 //! Putting fresh vectors into a new frozen generation, beside the searches.
 
-use std::collections::HashMap;
 use std::sync::{Arc, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::error::AnnError;
-use crate::frozen::Frozen;
+use crate::frozen::{Frozen, Input};
 use crate::live::{Generation, LiveIndex, State, Writer};
 use crate::matrix::Matrix;
 use crate::segment::Segment;
-use crate::space::Row;
 
 /// What a merge did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +44,7 @@ impl LiveIndex {
     #[must_use]
     pub fn needs_merge(&self) -> bool {
         let state = self.state.load();
-        let frozen = state.generation.frozen.len();
+        let frozen = state.generation.frozen.slots.len();
         let all = frozen + state.segment.len();
         state.segment.len() >= self.options.merge_at || (all - state.live) * 5 > all.max(1024)
     }
@@ -66,11 +64,12 @@ impl LiveIndex {
         };
         let began = Instant::now();
         let (journal, state) = Journal::start(self);
-        let (rows, vectors) = survivors(&state, self.space.dimensions);
-        let frozen = Frozen::build(&rows, &vectors, &self.options)?;
+        let input = survivors(&state, self.space.dimensions);
+        let older = &state.generation.frozen;
+        let frozen = Frozen::build(&self.space, &input, older, &self.options)?;
         let generation = Generation::new(frozen, state.generation.number + 1);
         let merged =
-            Merged { generation: generation.number, rows: rows.len(), took: began.elapsed() };
+            Merged { generation: generation.number, rows: input.rows.len(), took: began.elapsed() };
         self.swap(generation, state.segment.len());
         drop(journal);
         Ok(merged)
@@ -81,17 +80,14 @@ impl LiveIndex {
         let mut writer = self.writer();
         let state = self.state.load();
         for row in writer.journal.iter().flatten() {
-            let slot = generation.frozen.slot(*row);
+            let slot = generation.frozen.slots.slot(*row);
             if let Some(death) = slot.and_then(|s| generation.deaths.get(s as usize)) {
                 death.mark(0);
             }
         }
-        let mut segment = Segment::new(self.space.dimensions);
-        let mut fresh = HashMap::new();
-        for entry in state.segment.live(taken, state.now) {
-            fresh.insert(entry.row, segment.len());
-            segment = segment.with(entry.row, entry.vector);
-        }
+        let left = || state.segment.live(taken, state.now);
+        let segment = Segment::of(self.space.dimensions, left());
+        let fresh = left().map(|entry| entry.row).zip(0..).collect();
         *writer = Writer { fresh, journal: None };
         // Sequence numbers begin anew with the new deaths, so they never run out.
         let next = State { generation: Arc::new(generation), segment, now: 0, live: state.live };
@@ -100,19 +96,24 @@ impl LiveIndex {
 }
 
 /// Rows that live in `state`, with their vectors.
-pub(crate) fn survivors(state: &State, dimensions: usize) -> (Vec<Row>, Matrix) {
-    let mut rows = Vec::with_capacity(state.live);
-    let mut vectors = Matrix::with_capacity(dimensions, state.live);
+pub(crate) fn survivors(state: &State, dimensions: usize) -> Input {
     let frozen = &state.generation.frozen;
-    for (slot, row) in frozen.slots() {
+    let mut input = Input {
+        rows: Vec::with_capacity(state.live),
+        vectors: Matrix::with_capacity(dimensions, state.live),
+        nodes: Vec::with_capacity(frozen.slots.len()),
+    };
+    for (&row, slot) in frozen.slots.rows().iter().zip(0u32..) {
         if state.generation.spares(slot, state.now) {
-            rows.push(row);
-            vectors.push(frozen.vector(slot));
+            let node = frozen.slots.node(slot);
+            input.rows.push(row);
+            input.vectors.push(frozen.node_vector(node));
+            input.nodes.push(node);
         }
     }
     for entry in state.segment.live(0, state.now) {
-        rows.push(entry.row);
-        vectors.push(entry.vector);
+        input.rows.push(entry.row);
+        input.vectors.push(entry.vector);
     }
-    (rows, vectors)
+    input
 }

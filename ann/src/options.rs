@@ -7,7 +7,9 @@ pub struct Options {
     pub links: usize,
     /// Candidates that the builder keeps per insertion.
     pub ef_construction: usize,
-    /// Threads of a build. One makes it deterministic.
+    /// Candidates among which a node's final links are chosen.
+    pub ef_refine: usize,
+    /// Threads of a build. The graph is the same whatever their number.
     pub threads: usize,
     /// Vectors in the mutable segment from which [`crate::LiveIndex::needs_merge`] says yes.
     pub merge_at: usize,
@@ -24,6 +26,7 @@ impl Default for Options {
         Self {
             links: 32,
             ef_construction: 40,
+            ef_refine: 96,
             threads: 2,
             merge_at: 4096,
             pending_max: 262_144,

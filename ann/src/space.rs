@@ -57,19 +57,25 @@ impl Space {
         }
     }
 
-    /// A vector or query as it is kept and compared: checked, and at unit length for cosine.
+    /// A vector or query as it is kept and compared: checked, without negative zeros, and at unit
+    /// length for cosine.
     pub(crate) fn admit(&self, vector: &[f32]) -> Result<Vec<f32>, AnnError> {
         if vector.len() != self.dimensions {
             return Err(AnnError::Length { found: vector.len(), expected: self.dimensions });
         }
-        let bad = |v: &f32| !v.is_finite() || v.abs() > VALUE_MAX;
-        if let Some((at, &value)) = vector.iter().enumerate().find(|(_, v)| bad(v)) {
-            return Err(AnnError::Value { at, value, max: VALUE_MAX });
-        }
+        check_values(vector)?;
         match self.metric {
             Metric::Cosine => unit(vector).ok_or(AnnError::Zero),
-            Metric::InnerProduct | Metric::L2 => Ok(vector.to_vec()),
+            Metric::InnerProduct | Metric::L2 => Ok(vector.iter().map(|v| v + 0.0).collect()),
         }
+    }
+
+    /// Whether a vector is such as [`Space::admit`] makes them.
+    pub(crate) fn check_kept(&self, vector: &[f32]) -> Result<(), AnnError> {
+        check_values(vector)?;
+        let even =
+            self.metric != Metric::Cosine || (kernel::dot(vector, vector) - 1.0).abs() < 1e-3;
+        even.then_some(()).ok_or(AnnError::Zero)
     }
 
     /// The exact score of two admitted vectors.
@@ -88,6 +94,14 @@ impl std::fmt::Display for Space {
     }
 }
 
+fn check_values(vector: &[f32]) -> Result<(), AnnError> {
+    let bad = |v: &f32| !v.is_finite() || v.abs() > VALUE_MAX;
+    match vector.iter().enumerate().find(|(_, v)| bad(v)) {
+        Some((at, &value)) => Err(AnnError::Value { at, value, max: VALUE_MAX }),
+        None => Ok(()),
+    }
+}
+
 /// The vector at unit length; none for a zero vector. In `f64`, so that tiny and huge values keep
 /// their direction.
 fn unit(vector: &[f32]) -> Option<Vec<f32>> {
@@ -96,7 +110,7 @@ fn unit(vector: &[f32]) -> Option<Vec<f32>> {
         return None;
     }
     #[expect(clippy::cast_possible_truncation, reason = "a share of the norm fits")]
-    Some(vector.iter().map(|&v| (f64::from(v) / norm) as f32).collect())
+    Some(vector.iter().map(|&v| (f64::from(v) / norm) as f32 + 0.0).collect())
 }
 
 #[cfg(test)]

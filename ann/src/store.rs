@@ -1,26 +1,30 @@
 //! The index as a file that a new node fetches instead of building.
 //!
-//! Layout, little-endian: magic, version, the body, and the SHA-256 of everything before it.
+//! Little-endian, in this order: magic, version; the caller's stamp; the space; the frozen generation
+//! (rows in node order, bounds of each node's rows if any has several, vectors, links); the rows of it
+//! that are dead; fresh rows and their vectors; the SHA-256 of all before. Codes are not stored: they
+//! follow from the vectors.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
-use crate::bytes::{Reader, Writer};
+use crate::bytes::{Sink, Spring, unusable};
 use crate::error::AnnError;
 use crate::frozen::Frozen;
+use crate::graph::Graph;
 use crate::live::{Generation, LiveIndex, State};
-use crate::matrix::Matrix;
-use crate::merge::survivors;
+use crate::matrix::Rows;
 use crate::options::Options;
-use crate::segment::Segment;
+use crate::pool::NODES_MAX;
+use crate::segment::{Entry, Segment};
+use crate::slots::Slots;
 use crate::space::{Metric, ROW_LIMIT, Row, Space};
 
-const MAGIC: &[u8; 8] = b"bailiann";
-const VERSION: u32 = 0;
-const HASH_BYTES: usize = 32;
+const MAGIC: [u8; 8] = *b"bailiann";
+const VERSION: u32 = 1;
+/// Bytes of the longest model name that is read.
+const MODEL_BYTES_MAX: usize = 1 << 12;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,27 +40,29 @@ pub struct Saved {
 }
 
 impl LiveIndex {
-    /// Writes all live rows to `path`, whole or not at all. `stamp` is the caller's: the log index
-    /// that it had applied *before* this call, from which a reader of the file catches up.
+    /// Writes the index to `path`, whole or not at all. `stamp` is the caller's: the log index that it
+    /// had applied *before* this call, from which a reader of the file catches up.
     ///
     /// # Errors
     /// [`AnnError::Io`] when the file system refuses.
     pub fn save(&self, path: &Path, stamp: u64) -> Result<Saved, AnnError> {
         let state = self.state.load_full();
-        let (rows, vectors) = survivors(&state, self.space.dimensions);
-        let mut out = Writer::new();
-        out.bytes(MAGIC);
-        out.u32(VERSION);
-        out.u64(stamp);
-        out.space(&self.space);
-        out.u64(rows.len() as u64);
-        out.u32s(&rows);
-        out.f32s(vectors.values());
-        let content = out.into_bytes();
-        let sha256: [u8; 32] = Sha256::digest(&content).into();
-        write_whole(path, &[&content, &sha256]).map_err(|e| io(path, e))?;
-        let bytes = (content.len() + HASH_BYTES) as u64;
-        Ok(Saved { sha256, bytes, rows: rows.len(), stamp })
+        let io = |source| AnnError::Io { path: path.display().to_string(), source };
+        let beside = path.with_extension("partial");
+        let write = || {
+            let out = File::create(&beside)?;
+            let mut sink = Sink::new(BufWriter::new(&out));
+            sink.state(&self.space, &state, stamp)?;
+            let sealed = sink.seal()?;
+            out.sync_all()?;
+            // Only whole and synced does it take its name.
+            std::fs::rename(&beside, path)?;
+            let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+            Ok(sealed)
+        };
+        let (sha256, bytes) = write().map_err(io)?;
+        Ok(Saved { sha256, bytes, rows: state.live, stamp })
     }
 
     /// Reads an index of `space` from `path`. With `expected`, the hash that the catalogue committed,
@@ -71,123 +77,168 @@ impl LiveIndex {
         options: Options,
         expected: Option<&[u8; 32]>,
     ) -> Result<(Self, Saved), AnnError> {
-        let content = read_within(path, options.memory_max)?;
-        let (body, sha256) = verified(&content, expected)?;
-        let mut input = Reader::new(body);
-        let stamp = input.u64()?;
-        let found = input.space()?;
-        if found != *space {
-            return Err(AnnError::OtherSpace {
-                found: found.to_string(),
-                expected: space.to_string(),
-            });
+        let io = |source| AnnError::Io { path: path.display().to_string(), source };
+        let source = File::open(path).map_err(io)?;
+        let bytes = source.metadata().map_err(io)?.len();
+        if bytes > options.memory_max {
+            return Err(AnnError::Memory { needed: bytes, allowed: options.memory_max });
         }
-        let count = input.count(4 + space.dimensions * 4)?;
-        let rows = distinct(input.u32s(count)?)?;
-        let vectors = Matrix::from_values(space.dimensions, input.f32s(count * space.dimensions)?);
-        input.end()?;
-        vectors.iter().try_for_each(|v| space.admit(v).map(drop))?;
-        let frozen = Frozen::build(&rows, &vectors, &options)?;
-        let state = State::new(Generation::new(frozen, 1), Segment::new(space.dimensions));
-        let saved = Saved { sha256, bytes: content.len() as u64, rows: count, stamp };
+        let mut spring = Spring::new(BufReader::new(source), bytes)?;
+        let (state, stamp) = spring.state(space)?;
+        let sha256 = spring.check(expected)?;
+        let saved = Saved { sha256, bytes, rows: state.live, stamp };
         Ok((Self::of(space.clone(), options, state), saved))
     }
 }
 
-fn distinct(rows: Vec<Row>) -> Result<Vec<Row>, AnnError> {
-    let mut sorted = rows.clone();
-    sorted.sort_unstable();
-    let twice = sorted.windows(2).any(|w| matches!(w, [a, b] if a == b));
-    if twice || sorted.last().is_some_and(|&r| r >= ROW_LIMIT) {
-        return Err(file("a row is out of range or listed twice"));
+impl<W: Write> Sink<W> {
+    fn state(&mut self, space: &Space, state: &State, stamp: u64) -> std::io::Result<()> {
+        self.bytes(&MAGIC)?;
+        self.u32(VERSION)?;
+        self.u64(stamp)?;
+        self.space(space)?;
+        self.frozen(&state.generation.frozen)?;
+        let slots = (0u32..).zip(state.generation.frozen.slots.rows());
+        let dead = slots.filter(|(slot, _)| !state.generation.spares(*slot, state.now));
+        self.list(&dead.map(|(_, &row)| row).collect::<Vec<Row>>())?;
+        let fresh = || state.segment.live(0, state.now);
+        self.list(&fresh().map(|entry| entry.row).collect::<Vec<Row>>())?;
+        fresh().try_for_each(|entry| self.f32s(entry.vector))
     }
-    Ok(rows)
-}
 
-/// The body behind magic and version, and the hash, once that is checked.
-fn verified<'a>(
-    content: &'a [u8],
-    expected: Option<&[u8; 32]>,
-) -> Result<(&'a [u8], [u8; 32]), AnnError> {
-    let head = MAGIC.len() + 4;
-    if content.len() < head + HASH_BYTES {
-        return Err(file("it is too short"));
-    }
-    let (signed, hash) = content.split_at(content.len() - HASH_BYTES);
-    let (head, body) = signed.split_at(head);
-    if head.get(..MAGIC.len()) != Some(MAGIC.as_slice()) {
-        return Err(file("it does not begin like one"));
-    }
-    if head.get(MAGIC.len()..) != Some(VERSION.to_le_bytes().as_slice()) {
-        return Err(file("it is of another version"));
-    }
-    let sha256: [u8; 32] = Sha256::digest(signed).into();
-    let wanted = expected.map_or(hash, <[u8; 32]>::as_slice);
-    if sha256 != wanted || sha256 != hash {
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
-        return Err(AnnError::Hash { found: hex(&sha256), expected: hex(wanted) });
-    }
-    Ok((body, sha256))
-}
-
-fn read_within(path: &Path, allowed: u64) -> Result<Vec<u8>, AnnError> {
-    let source = File::open(path).map_err(|e| io(path, e))?;
-    let needed = source.metadata().map_err(|e| io(path, e))?.len();
-    let memory = || AnnError::Memory { needed, allowed };
-    if needed > allowed {
-        return Err(memory());
-    }
-    let mut content = Vec::new();
-    let capacity = usize::try_from(needed).map_err(|_| memory())?;
-    content.try_reserve_exact(capacity).map_err(|_| memory())?;
-    source.take(needed).read_to_end(&mut content).map_err(|e| io(path, e))?;
-    Ok(content)
-}
-
-/// Writes beside the file, syncs, and only then takes its name.
-fn write_whole(path: &Path, parts: &[&[u8]]) -> std::io::Result<()> {
-    let beside = path.with_extension("partial");
-    let mut out = File::create(&beside)?;
-    parts.iter().try_for_each(|part| out.write_all(part))?;
-    out.sync_all()?;
-    std::fs::rename(&beside, path)?;
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
-}
-
-pub(crate) fn file(why: &str) -> AnnError {
-    AnnError::File { why: why.to_owned() }
-}
-
-fn io(path: &Path, source: std::io::Error) -> AnnError {
-    AnnError::Io { path: path.display().to_string(), source }
-}
-
-impl Writer {
-    fn space(&mut self, space: &Space) {
-        self.u32(u32::try_from(space.model.len()).unwrap_or(u32::MAX));
-        self.bytes(space.model.as_bytes());
-        self.u32(u32::try_from(space.dimensions).unwrap_or(u32::MAX));
+    fn space(&mut self, space: &Space) -> std::io::Result<()> {
+        self.u32(u32::try_from(space.model.len()).unwrap_or(u32::MAX))?;
+        self.bytes(space.model.as_bytes())?;
+        self.u32(u32::try_from(space.dimensions).unwrap_or(u32::MAX))?;
         self.u32(match space.metric {
             Metric::Cosine => 0,
             Metric::InnerProduct => 1,
             Metric::L2 => 2,
-        });
+        })
+    }
+
+    fn frozen(&mut self, frozen: &Frozen) -> std::io::Result<()> {
+        let (links, room) = frozen.map.graph.table();
+        self.u64(frozen.nodes() as u64)?;
+        self.list(frozen.slots.rows())?;
+        self.list(frozen.slots.bounds().unwrap_or_default())?;
+        self.f32s(frozen.vectors())?;
+        self.u64(room as u64)?;
+        self.u32s(links)
+    }
+
+    fn list(&mut self, values: &[u32]) -> std::io::Result<()> {
+        self.u64(values.len() as u64)?;
+        self.u32s(values)
     }
 }
 
-impl Reader<'_> {
+impl<R: Read> Spring<R> {
+    fn state(&mut self, space: &Space) -> Result<(State, u64), AnnError> {
+        if self.array()? != MAGIC {
+            return Err(unusable("it does not begin like one"));
+        }
+        if self.u32()? != VERSION {
+            return Err(unusable("it is of another version"));
+        }
+        let stamp = self.u64()?;
+        let found = self.space()?;
+        if found != *space {
+            let (found, expected) = (found.to_string(), space.to_string());
+            return Err(AnnError::OtherSpace { found, expected });
+        }
+        let generation = Generation::new(self.frozen(space)?, 1);
+        let dead = self.list()?;
+        let fresh = self.list()?;
+        let vectors = self.vectors(space, fresh.len())?;
+        let rows = Rows::new(space.dimensions, &vectors);
+        let entries = fresh.iter().zip(rows.iter()).map(|(&row, vector)| Entry { row, vector });
+        let segment = Segment::of(space.dimensions, entries);
+        let state = State::opened(generation, segment, &dead, &fresh);
+        Ok((state.ok_or_else(|| unusable("its lists of rows contradict each other"))?, stamp))
+    }
+
     fn space(&mut self) -> Result<Space, AnnError> {
         let length = self.u32()? as usize;
-        let model = std::str::from_utf8(self.take(length)?);
-        let model = model.map_err(|_| file("the model's name is not text"))?.to_owned();
+        if length > MODEL_BYTES_MAX {
+            return Err(unusable("the model's name is too long"));
+        }
+        let model = self.text(length)?;
         let dimensions = self.u32()? as usize;
         let metric = match self.u32()? {
             0 => Metric::Cosine,
             1 => Metric::InnerProduct,
             2 => Metric::L2,
-            _ => return Err(file("its metric is unknown")),
+            _ => return Err(unusable("its metric is unknown")),
         };
         Space::new(model, dimensions, metric)
+    }
+
+    fn frozen(&mut self, space: &Space) -> Result<Frozen, AnnError> {
+        let nodes = self.count(space.dimensions * 4)?;
+        let rows = self.list()?;
+        let bounds = self.list()?;
+        let sizes = match &*bounds {
+            [] => Some(vec![1; rows.len()]),
+            bounds => Slots::sizes(bounds, rows.len()),
+        };
+        let sizes = sizes.filter(|s| s.len() == nodes && nodes <= NODES_MAX && distinct(&rows));
+        let sizes = sizes.ok_or_else(|| unusable("its rows contradict each other"))?;
+        let vectors = self.vectors(space, nodes)?;
+        let room = self.count(0)?;
+        let links = self.u32s(nodes.saturating_mul(room))?;
+        let graph = Graph::of_table(links, room, nodes);
+        let graph = graph.ok_or_else(|| unusable("a link leads nowhere"))?;
+        Frozen::of_parts(space, Slots::new(rows.to_vec(), &sizes), vectors, graph)
+    }
+
+    fn list(&mut self) -> Result<crate::memory::Huge<u32>, AnnError> {
+        let count = self.count(4)?;
+        self.u32s(count)
+    }
+
+    /// So many vectors that the space admits as they are.
+    fn vectors(
+        &mut self,
+        space: &Space,
+        count: usize,
+    ) -> Result<crate::memory::Huge<f32>, AnnError> {
+        let vectors = self.f32s(count.saturating_mul(space.dimensions))?;
+        Rows::new(space.dimensions, &vectors).iter().try_for_each(|v| space.check_kept(v))?;
+        Ok(vectors)
+    }
+}
+
+/// Whether no row comes twice, and all are in range.
+fn distinct(rows: &[Row]) -> bool {
+    let mut sorted = rows.to_vec();
+    sorted.sort_unstable();
+    let twice = sorted.windows(2).any(|w| matches!(w, [a, b] if a == b));
+    !twice && sorted.last().is_none_or(|&row| row < ROW_LIMIT)
+}
+
+impl State {
+    /// The state of a file: a generation, fresh vectors, and the rows dead and fresh. None if a dead
+    /// row is not in the generation, or a fresh one twice or alive in it too.
+    fn opened(
+        generation: Generation,
+        segment: Segment,
+        dead: &[Row],
+        fresh: &[Row],
+    ) -> Option<Self> {
+        for &row in dead {
+            let slot = generation.frozen.slots.slot(row)?;
+            generation.deaths.get(slot as usize)?.mark(0);
+        }
+        let alive = |row: &Row| {
+            let slot = generation.frozen.slots.slot(*row);
+            slot.is_some_and(|slot| generation.spares(slot, 0))
+        };
+        if !distinct(dead) || !distinct(fresh) || fresh.iter().any(alive) {
+            return None;
+        }
+        let mut state = Self::new(generation, segment);
+        state.live -= dead.len();
+        Some(state)
     }
 }

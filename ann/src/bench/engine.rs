@@ -1,0 +1,160 @@
+//! Engines that are measured inside this process.
+
+use cpu_time::{ProcessTime, ThreadTime};
+
+use super::BenchError;
+use super::data::{Case, K, Set};
+use crate::build::Plain;
+use crate::live::{LiveIndex, Request};
+use crate::options::Options;
+use crate::plan::Plan;
+use crate::space::Row;
+
+/// One run over all queries of a case.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pass {
+    /// Found rows of each query.
+    pub(crate) found: Vec<Vec<Row>>,
+    /// Processor time of all queries.
+    pub(crate) cpu_us: f64,
+    /// Wall time of each query, if measured one by one.
+    pub(crate) each_us: Vec<f64>,
+    /// Mean vectors compared, and nodes expanded, by a query; 0 if unknown.
+    pub(crate) compared: f64,
+    /// As above.
+    pub(crate) expanded: f64,
+}
+
+/// Something that answers queries.
+pub(crate) trait Engine {
+    fn name(&self) -> String;
+    fn bytes_per_vector(&self) -> f64;
+    fn build_cpu_s(&self) -> f64;
+    /// Answers all queries of the set's case number `case`; none if it can't.
+    fn pass(&mut self, set: &Set, case: usize, ef: usize) -> Result<Option<Pass>, BenchError>;
+}
+
+/// This crate's index.
+pub(crate) struct Ours {
+    index: LiveIndex,
+    build_cpu_s: f64,
+    bytes: f64,
+    plan: Option<Plan>,
+}
+
+impl Ours {
+    pub(crate) fn build(set: &Set, options: &Options) -> Result<Self, BenchError> {
+        let began = ProcessTime::now();
+        let options = Options { pending_max: set.base.rows(), ..options.clone() };
+        let index = LiveIndex::new(set.space.clone(), options)?;
+        for (row, vector) in (0..).zip(set.base.iter()) {
+            index.upsert(row, vector)?;
+        }
+        index.merge()?;
+        let bytes = index.bytes() as f64 / set.base.rows().max(1) as f64;
+        Ok(Self { index, build_cpu_s: began.elapsed().as_secs_f64(), bytes, plan: None })
+    }
+
+    /// The same index, made to go one way.
+    pub(crate) fn set_plan(&mut self, plan: Option<Plan>) {
+        self.plan = plan;
+    }
+}
+
+impl Engine for Ours {
+    fn name(&self) -> String {
+        name_of(self.plan)
+    }
+
+    fn bytes_per_vector(&self) -> f64 {
+        self.bytes
+    }
+
+    fn build_cpu_s(&self) -> f64 {
+        self.build_cpu_s
+    }
+
+    fn pass(&mut self, set: &Set, case: usize, ef: usize) -> Result<Option<Pass>, BenchError> {
+        let Some(Case { rows, .. }) = set.cases.get(case) else { return Ok(None) };
+        let prepared = rows.clone().map(|rows| self.index.prepare(rows));
+        let filter = prepared.as_ref().map_or(crate::Filter::All, crate::Filter::Prepared);
+        let mut pass = Pass::default();
+        let began = ThreadTime::now();
+        for query in set.queries.iter() {
+            let started = std::time::Instant::now();
+            let request = Request { query, k: K, ef, filter, budget: None, plan: self.plan };
+            let answer = self.index.answer(&request)?;
+            pass.each_us.push(started.elapsed().as_secs_f64() * 1e6);
+            pass.found.push(answer.hits.iter().map(|hit| hit.row).collect());
+            pass.compared += answer.compared as f64;
+            pass.expanded += answer.expanded as f64;
+        }
+        pass.cpu_us = began.elapsed().as_secs_f64() * 1e6;
+        pass.compared /= set.queries.rows().max(1) as f64;
+        pass.expanded /= set.queries.rows().max(1) as f64;
+        Ok(Some(pass))
+    }
+}
+
+/// What ours is called when it goes one way.
+pub(crate) fn name_of(plan: Option<Plan>) -> String {
+    match plan {
+        None => "bailiwick".to_owned(),
+        Some(plan) => format!("bailiwick {plan:?}").to_lowercase(),
+    }
+}
+
+/// `hnsw_rs` as it comes.
+pub(crate) struct Bare<'a> {
+    graph: Plain<'a>,
+    build_cpu_s: f64,
+    bytes: f64,
+}
+
+impl<'a> Bare<'a> {
+    pub(crate) fn build(set: &'a Set, ef_construction: usize, threads: usize) -> Self {
+        let (began, before) = (ProcessTime::now(), resident());
+        let graph = Plain::build(set.base.view(), set.space.metric, ef_construction, threads);
+        let bytes = resident().saturating_sub(before) as f64 / set.base.rows().max(1) as f64;
+        Self { graph, build_cpu_s: began.elapsed().as_secs_f64(), bytes }
+    }
+}
+
+impl Engine for Bare<'_> {
+    fn name(&self) -> String {
+        "hnsw_rs".to_owned()
+    }
+
+    fn bytes_per_vector(&self) -> f64 {
+        self.bytes
+    }
+
+    fn build_cpu_s(&self) -> f64 {
+        self.build_cpu_s
+    }
+
+    fn pass(&mut self, set: &Set, case: usize, ef: usize) -> Result<Option<Pass>, BenchError> {
+        let Some(Case { rows, .. }) = set.cases.get(case) else { return Ok(None) };
+        let accepts = |row: usize| {
+            rows.as_ref().is_none_or(|set| u32::try_from(row).is_ok_and(|row| set.contains(row)))
+        };
+        let filter: Option<&dyn Fn(usize) -> bool> =
+            rows.is_some().then_some(&accepts as &dyn Fn(usize) -> bool);
+        let mut pass = Pass::default();
+        let began = ThreadTime::now();
+        for query in set.queries.iter() {
+            let started = std::time::Instant::now();
+            pass.found.push(self.graph.search(query, K, ef.max(K), filter));
+            pass.each_us.push(started.elapsed().as_secs_f64() * 1e6);
+        }
+        pass.cpu_us = began.elapsed().as_secs_f64() * 1e6;
+        Ok(Some(pass))
+    }
+}
+
+/// Bytes that this process has in memory; 0 where the system does not say.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = status.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    pages.unwrap_or(0) * 4096
+}

@@ -1,0 +1,190 @@
+//! Vectors as bytes: a sixteenth or a quarter of the memory traffic, and integer dot products.
+//!
+//! A value becomes `round(value * scale)`, kept as that plus 128 so that it is unsigned; a query
+//! becomes signed bytes. Scores of codes only choose candidates: these are scored again exactly.
+//!
+//! For squared distance a code has a few more values, the *lift*: the order by `-|x - q|²` is that by
+//! `x·q - |x|²/2`, the inner product of `(x, -|x|²/2)` and `(q, 1)`.
+
+use crate::error::AnnError;
+use crate::kernel;
+use crate::matrix::Rows;
+use crate::memory::Huge;
+
+/// Bytes of a cache line; a code fills whole ones.
+pub(crate) const LINE: usize = 64;
+/// What is added to a value to make it unsigned.
+const BIAS: f32 = 128.0;
+/// Greatest magnitude of a coded value.
+const PEAK: f32 = 127.0;
+/// Of the values, the share that the scale must fit; rarer ones are clipped.
+const FITTED: f64 = 0.9998;
+/// Values that the scale is fitted on, at most.
+const SAMPLE: usize = 400_000;
+const LIFTS_MAX: usize = 32;
+
+/// How codes are compared: what order the inner product of codes stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By inner product; equal to that by distance where all vectors have one length.
+    Product,
+    /// By falling squared distance.
+    Distance,
+}
+
+/// How vectors become codes.
+#[derive(Debug, Clone)]
+pub(crate) struct Coder {
+    scale: f32,
+    width: usize,
+    lift: Option<Lift>,
+}
+
+#[derive(Debug, Clone)]
+struct Lift {
+    /// Values that share it.
+    parts: usize,
+    /// The query's value for each part.
+    weight: f32,
+    /// Middle of the vectors' squared lengths.
+    middle: f32,
+}
+
+/// A query as bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct QueryCode {
+    pub(crate) bytes: Vec<i8>,
+}
+
+impl Coder {
+    /// A coder fitted to `rows`.
+    pub(crate) fn fit(rows: Rows<'_>, order: Order) -> Self {
+        let step = rows.values().len().div_ceil(SAMPLE).max(1);
+        let reach = quantile(rows.values().iter().step_by(step).map(|v| v.abs()).collect());
+        let scale = if reach > 0.0 { PEAK / reach } else { 1.0 };
+        let lift = (order == Order::Distance).then(|| Lift::fit(rows, reach));
+        Self { scale, width: rows.width(), lift }
+    }
+
+    /// Cache lines of a code.
+    pub(crate) fn lines(&self) -> usize {
+        let parts = self.lift.as_ref().map_or(0, |lift| lift.parts);
+        (self.width + parts).div_ceil(LINE).max(1)
+    }
+
+    /// Writes the code of `vector`.
+    fn encode(&self, vector: &[f32], code: &mut [u8]) {
+        code.fill(unsigned(0.0));
+        let (head, tail) = code.split_at_mut(self.width.min(code.len()));
+        for (slot, value) in head.iter_mut().zip(vector) {
+            *slot = unsigned(value * self.scale);
+        }
+        if let Some(lift) = &self.lift {
+            let height = (lift.middle - kernel::dot(vector, vector)) / 2.0;
+            let mut left = (height / lift.weight * self.scale).round();
+            for (slot, parts) in tail.iter_mut().zip((1..=lift.parts).rev()) {
+                // Whole units, so that the parts add up to the rounded whole.
+                let part = (left / parts as f32).round().clamp(-PEAK, PEAK);
+                *slot = unsigned(part);
+                left -= part;
+            }
+        }
+    }
+
+    /// How far the code of `vector` is off.
+    pub(crate) fn off(&self, vector: &[f32]) -> f32 {
+        let back = |v: &f32| (v * self.scale).round().clamp(-PEAK, PEAK) / self.scale;
+        vector.iter().map(|v| (v - back(v)).powi(2)).sum::<f32>().sqrt()
+    }
+
+    /// The query's code.
+    pub(crate) fn query(&self, query: &[f32]) -> QueryCode {
+        let weight = self.lift.as_ref().map_or(0.0, |lift| lift.weight);
+        let reach = query.iter().fold(weight, |reach, v| reach.max(v.abs()));
+        let scale = if reach > 0.0 { PEAK / reach } else { 0.0 };
+        let parts = self.lift.as_ref().map_or(0, |lift| lift.parts);
+        let values = query.iter().copied().chain(std::iter::repeat_n(weight, parts));
+        let mut bytes: Vec<i8> = values.map(|v| signed(v * scale)).collect();
+        bytes.resize(self.lines() * LINE, 0);
+        QueryCode { bytes }
+    }
+}
+
+impl Lift {
+    fn fit(rows: Rows<'_>, reach: f32) -> Self {
+        let step = rows.len().div_ceil(SAMPLE / 64).max(1);
+        let squares: Vec<f32> = rows.iter().step_by(step).map(|r| kernel::dot(r, r)).collect();
+        let low = squares.iter().copied().fold(f32::INFINITY, f32::min);
+        let high = squares.iter().copied().fold(0.0, f32::max);
+        let middle = if squares.is_empty() { 0.0 } else { (low + high) / 2.0 };
+        let height = (high - middle) / 2.0;
+        // Enough parts that the weight does not exceed the query's own values by much.
+        let wanted = (2.0 * height / (reach * reach).max(f32::MIN_POSITIVE)).ceil();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped")]
+        let parts = wanted.clamp(1.0, LIFTS_MAX as f32) as usize;
+        let weight = height / (parts as f32 * reach.max(f32::MIN_POSITIVE));
+        Self { parts, weight: if weight > 0.0 { weight } else { 1.0 }, middle }
+    }
+}
+
+/// The value that a share of [`FITTED`] does not exceed.
+fn quantile(mut values: Vec<f32>) -> f32 {
+    if values.is_empty() {
+        return 0.0;
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the length")]
+    let at = ((values.len() - 1) as f64 * FITTED).ceil() as usize;
+    *values.select_nth_unstable_by(at, f32::total_cmp).1
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=255")]
+fn unsigned(value: f32) -> u8 {
+    (value.round().clamp(-PEAK, PEAK) + BIAS) as u8
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "clamped to -127..=127")]
+fn signed(value: f32) -> i8 {
+    value.round().clamp(-PEAK, PEAK) as i8
+}
+
+/// Codes of equal size, one after the other.
+#[derive(Debug)]
+pub(crate) struct Codes {
+    bytes: Huge<u8>,
+    lines: usize,
+}
+
+impl Codes {
+    pub(crate) fn of<'a>(
+        coder: &Coder,
+        count: usize,
+        vectors: impl Iterator<Item = &'a [f32]>,
+    ) -> Result<Self, AnnError> {
+        let lines = coder.lines();
+        let mut bytes = Huge::zeros(count * lines * LINE)?;
+        for (code, vector) in bytes.chunks_exact_mut(lines * LINE).zip(vectors) {
+            coder.encode(vector, code);
+        }
+        Ok(Self { bytes, lines })
+    }
+
+    /// Copies of some of the codes, together.
+    pub(crate) fn pick(&self, ids: &[u32]) -> Result<Self, AnnError> {
+        let size = self.lines * LINE;
+        let mut bytes = Huge::zeros(ids.len() * size)?;
+        for (slot, &id) in bytes.chunks_exact_mut(size).zip(ids) {
+            if let Some(code) = self.bytes.chunks_exact(size).nth(id as usize) {
+                slot.copy_from_slice(code);
+            }
+        }
+        Ok(Self { bytes, lines: self.lines })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn lines(&self) -> usize {
+        self.lines
+    }
+}
