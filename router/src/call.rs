@@ -207,10 +207,12 @@ fn pick(view: &View, stop: &Stop, wanted: usize) -> Vec<Arc<Node>> {
     picked
 }
 
+/// A read that no one answered did nothing.
 fn timed_out<T>(effect: Effect) -> Ended<T> {
     match effect {
         Effect::Read => {
-            Ended::Next(Failure::new(Kind::Uncertain, "no node answered within the deadline"))
+            let words = "no node answered within the deadline";
+            Ended::Next(Failure::new(Kind::Unavailable, words).retry_after(DOWN_RETRY))
         }
         Effect::Write => Ended::Settled(Err(uncertain())),
     }
