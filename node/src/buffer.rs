@@ -8,10 +8,10 @@
 
 mod batch;
 mod error;
+mod held;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -20,35 +20,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailiwick_core::ids::{GroupId, UnixMillis};
 use bailiwick_core::pinned::Pinned;
+use futures::future::BoxFuture;
 
 pub use batch::{Batch, Facts};
 use batch::{decode, encode, unseal};
 pub use error::BufferError;
 use error::Remedy;
+pub use held::{BufferBounds, Waiting};
+use held::{Held, Ticket};
 
 use crate::users::Vault;
-use futures::future::BoxFuture;
 
 const WHOLE: &str = "events";
 const PART: &str = "part";
 const TORN: &str = "torn";
-
-/// How much may wait, and how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BufferBounds {
-    /// Batches.
-    pub batches_max: usize,
-    /// Bytes of all files.
-    pub bytes_max: u64,
-    /// Age after which a batch is dropped: `decide` allows 24 h.
-    pub age_ms_max: i64,
-}
-
-impl Default for BufferBounds {
-    fn default() -> Self {
-        Self { batches_max: 100_000, bytes_max: 256 << 20, age_ms_max: 24 * 3600 * 1000 }
-    }
-}
 
 /// What became of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,42 +61,6 @@ pub struct Flushed {
     pub waiting: usize,
 }
 
-/// How much waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Waiting {
-    /// Batches.
-    pub batches: usize,
-    /// Bytes of their files.
-    pub bytes: u64,
-}
-
-/// A file's name without its ending. Its order is the order of arrival.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Ticket {
-    received_ms: u64,
-    number: u64,
-}
-
-impl Ticket {
-    fn name(self, ending: &str) -> String {
-        format!("{:020}-{:020}.{ending}", self.received_ms, self.number)
-    }
-
-    fn of(name: &str) -> Option<(Self, &str)> {
-        let (stem, ending) = name.split_once('.')?;
-        let (received_ms, number) = stem.split_once('-')?;
-        Some((
-            Self { received_ms: received_ms.parse().ok()?, number: number.parse().ok()? },
-            ending,
-        ))
-    }
-
-    fn is_over(self, now: UnixMillis, age_ms_max: i64) -> bool {
-        let received = i64::try_from(self.received_ms).unwrap_or(i64::MAX);
-        now.0.saturating_sub(received) > age_ms_max
-    }
-}
-
 /// The events that wait on this node, on disk.
 #[derive(Debug)]
 pub struct EventBuffer {
@@ -120,34 +69,6 @@ pub struct EventBuffer {
     held: Mutex<Held>,
     /// One round of delivery at a time.
     flushing: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug, Default)]
-struct Held {
-    /// Whole files and their sizes.
-    files: BTreeMap<Ticket, u64>,
-    /// Of the whole files and of those that are being written.
-    waiting: Waiting,
-    next: u64,
-}
-
-impl Held {
-    /// Takes room for a file that is about to be written.
-    fn reserve(&mut self, bytes: u64) {
-        self.waiting.batches += 1;
-        self.waiting.bytes += bytes;
-    }
-
-    fn release(&mut self, bytes: u64) {
-        self.waiting.batches = self.waiting.batches.saturating_sub(1);
-        self.waiting.bytes = self.waiting.bytes.saturating_sub(bytes);
-    }
-
-    fn remove(&mut self, ticket: Ticket) {
-        if let Some(bytes) = self.files.remove(&ticket) {
-            self.release(bytes);
-        }
-    }
 }
 
 impl EventBuffer {
@@ -176,7 +97,7 @@ impl EventBuffer {
     /// How much waits.
     #[must_use]
     pub fn waiting(&self) -> Waiting {
-        self.held().waiting
+        self.held().waiting()
     }
 
     /// Stores a batch for the group of `vault`; when this returns, it outlives the process and the
@@ -187,10 +108,10 @@ impl EventBuffer {
     pub fn put(&self, vault: &Vault, batch: &Batch) -> Result<(), BufferError> {
         let bytes = encode(vault, batch)?;
         let size = size(&bytes);
-        let ticket = self.reserve(batch.received, size)?;
+        let ticket = self.held().reserve(batch.received, size, &self.bounds)?;
         let written = self.write(ticket, &bytes);
         match written {
-            Ok(()) => drop(self.held().files.insert(ticket, size)),
+            Ok(()) => self.held().written(ticket, size),
             Err(_) => self.held().release(size),
         }
         written
@@ -263,7 +184,7 @@ impl EventBuffer {
     }
 
     fn tickets(&self) -> Vec<Ticket> {
-        self.held().files.keys().copied().collect()
+        self.held().tickets()
     }
 
     fn path(&self, ticket: Ticket, ending: &str) -> PathBuf {
@@ -278,31 +199,11 @@ impl EventBuffer {
             PART => fs::remove_file(&path).map_err(BufferError::io("remove", &path)),
             WHOLE => {
                 let bytes = fs::read(&path).map_err(BufferError::io("read", &path))?;
-                self.adopt(ticket, size(&bytes));
+                self.held().adopt(ticket, size(&bytes));
                 decode(&bytes).map_or_else(|error| self.remedy(ticket, error).map(drop), |_| Ok(()))
             }
             _ => Ok(()),
         }
-    }
-
-    /// Reserves room, so that batches that are put at once keep the bounds together.
-    fn reserve(&self, received: UnixMillis, bytes: u64) -> Result<Ticket, BufferError> {
-        let mut held = self.held();
-        let Waiting { batches, bytes: taken } = held.waiting;
-        if batches >= self.bounds.batches_max || taken + bytes > self.bounds.bytes_max {
-            return Err(BufferError::Full { batches, bytes: taken });
-        }
-        held.reserve(bytes);
-        let number = held.next;
-        held.next = number.saturating_add(1);
-        Ok(Ticket { received_ms: u64::try_from(received.0).unwrap_or_default(), number })
-    }
-
-    fn adopt(&self, ticket: Ticket, bytes: u64) {
-        let mut held = self.held();
-        held.reserve(bytes);
-        held.files.insert(ticket, bytes);
-        held.next = held.next.max(ticket.number.saturating_add(1));
     }
 
     /// Written beside, synced, renamed, directory synced: whole or not there.

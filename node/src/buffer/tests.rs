@@ -72,22 +72,16 @@ impl Story {
     ) -> (Vec<String>, Flushed) {
         let offered = RefCell::new(Vec::new());
         let home = Standpoint::attested("eu".parse().unwrap());
-        let flushed = self
-            .buffer
-            .deliver(
-                now,
-                |group| Some(vault(&group.to_string())),
-                |found| {
-                    let found = found.unpin(&home).unwrap();
-                    assert_eq!(found, batch(found.events[0].id.as_str(), found.received));
-                    let id = found.events[0].id.as_str().to_owned();
-                    let verdict = verdict(&id);
-                    offered.borrow_mut().push(id);
-                    Box::pin(std::future::ready(verdict))
-                },
-            )
-            .await
-            .unwrap();
+        let deliver = |found: Pinned<Batch>| -> BoxFuture<'static, Delivery> {
+            let found = found.unpin(&home).unwrap();
+            assert_eq!(found, batch(found.events[0].id.as_str(), found.received));
+            let id = found.events[0].id.as_str().to_owned();
+            let verdict = verdict(&id);
+            offered.borrow_mut().push(id);
+            Box::pin(async move { verdict })
+        };
+        let flushed = self.buffer.deliver(now, |group| Some(vault(&group.to_string())), deliver);
+        let flushed = flushed.await.unwrap();
         (offered.into_inner(), flushed)
     }
 }

@@ -40,12 +40,16 @@ impl<'k> Blocks<'k> {
         };
         let held: usize = parts.values().map(|row| row.blocks.len()).sum();
         let row = parts.entry(part).or_default();
-        if row.blocks.iter().any(|block| block.item == event.item.as_str()) {
+        if let Some(block) = row.blocks.iter_mut().find(|b| b.item == event.item.as_str()) {
+            // Blocked since the first of them, in whatever order they came.
+            if event.at.0 < block.at_ms {
+                block.at_ms = event.at.0;
+                self.changed.push(part);
+            }
             return Ok(());
         }
         row.format = FORMAT;
         row.blocks.push(Block { item: event.item.as_str().to_owned(), at_ms: event.at.0 });
-        row.blocks.sort_by(|a, b| (a.at_ms, &a.item).cmp(&(b.at_ms, &b.item)));
         if held >= BLOCKS_MAX || row.encoded_len() > ROW_BYTES_MAX {
             return Err(Refused::full(format!("{held} items are blocked, no more fit")).into());
         }

@@ -100,7 +100,8 @@ impl Replica {
             .group
             .apply(|view| {
                 outcome = self.machine.apply(at, command, view);
-                Advance { last_applied: LogId::new_term_index(1, at.index), membership: None }
+                let last_applied = Some(LogId::new_term_index(1, at.index));
+                Advance { last_applied, membership: None }
             })
             .unwrap();
         self.machine.refreshed(Change::Batch(&changes), at.index);
