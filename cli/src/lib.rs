@@ -1,1 +1,10 @@
 //! The one binary.
+
+pub mod bench;
+pub mod client;
+pub mod data;
+pub mod dev;
+pub mod pki;
+pub mod policy;
+pub mod serve;
+pub mod signal;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bailiwick_core::ids::{Jurisdiction, Subject};
+use bailiwick_core::ids::{Jurisdiction, Subject, UnixMillis};
 use bailiwick_core::learning::{Interactions, ItemVectors};
 use bailiwick_proto::v1;
 
@@ -72,6 +72,11 @@ pub fn is_liking(event: &v1::Event) -> bool {
     }
 }
 
+fn millis(event: &v1::Event) -> Option<i64> {
+    let at: jiff::Timestamp = event.at.as_deref()?.parse().ok()?;
+    Some(at.as_millisecond())
+}
+
 impl Dataset {
     /// What there is to learn from, in `domains` parts: `domain_of` says in which domain a person may be
     /// learned from, and none where the law or their choice forbids it. Items are numbered as in
@@ -100,6 +105,27 @@ impl Dataset {
             }
         }
         parts
+    }
+
+    /// Moves each person's events in time so that their last one falls on `newest`, with the gaps between
+    /// them kept. Old data would otherwise be past what the packs let a cluster keep. Events without a
+    /// time stay without.
+    pub fn move_to(&mut self, newest: UnixMillis) {
+        let mut last: BTreeMap<usize, i64> = BTreeMap::new();
+        for (person, event) in &self.events {
+            if let Some(at) = millis(event) {
+                last.entry(*person).and_modify(|last| *last = at.max(*last)).or_insert(at);
+            }
+        }
+        for (person, event) in &mut self.events {
+            if let (Some(at), Some(last)) = (millis(event), last.get(person)) {
+                let moved = newest.plus(at.saturating_sub(*last)).0;
+                event.at = jiff::Timestamp::from_millisecond(moved).ok().map(|at| at.to_string());
+            }
+        }
+        if !last.is_empty() {
+            self.made_up.push("The days of the events are made up: each person's last is today.");
+        }
     }
 
     /// Gives every item the vector that was learned for it.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::PathBuf;
 
+use bailiwick_core::ids::UnixMillis;
 use bailiwick_core::learning::{Options, learn};
 
 use super::*;
@@ -76,6 +77,19 @@ fn the_demo_has_somebody_in_every_situation() {
     assert!(count(&|p| p.toggle == Toggle::Off) > 20);
     let examples: Vec<_> = demo.people.iter().filter_map(|p| p.example.as_deref()).collect();
     assert!(examples.contains(&"a German who refused"), "{examples:?}");
+}
+
+/// A cluster keeps events for months; MovieLens ends in 2018.
+#[test]
+fn old_events_are_moved_to_today_with_their_gaps() {
+    let mut set =
+        events(b"user,item,time\nu1,a,1000000000\nu1,b,1000000060\nu2,a,500\nu3,a,\n").unwrap();
+    let today: jiff::Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
+    set.move_to(UnixMillis(today.as_millisecond()));
+    let at: Vec<_> = set.events.iter().map(|(_, event)| event.at.as_deref()).collect();
+    let newest = Some("2026-11-22T10:00:00Z");
+    assert_eq!(at, [Some("2026-11-22T09:59:00Z"), newest, newest, None]);
+    assert!(set.made_up.iter().any(|said| said.contains("days of the events")));
 }
 
 /// The demo as a whole: its vectors are learned at start-up, so they must come fast and be of use.

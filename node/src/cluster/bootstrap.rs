@@ -164,7 +164,7 @@ pub async fn register(control_group: &Group, change: Change) -> Result<(), Failu
     let command = ControlCommand { format: control::FORMAT, at_ms: 0, change: Some(change) };
     let command: bytes::Bytes = command.encode_to_vec().into();
     loop {
-        match control_group.propose(command.clone(), PROPOSE_WITHIN).await {
+        match control_group.propose_anywhere(command.clone(), PROPOSE_WITHIN).await {
             Ok(done) => return outcome(&done.outcome),
             Err(super::GroupError::Refused(failure)) => return Err(failure),
             Err(error) => tracing::debug!(%error, "the control group did not take a change yet"),

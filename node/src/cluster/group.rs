@@ -208,6 +208,28 @@ impl Group {
         }
     }
 
+    /// Proposes a command wherever it is taken: at the leader, or, while this node is not yet a member
+    /// and knows none, at the peers in turn.
+    ///
+    /// # Errors
+    /// As [`Group::propose`].
+    pub async fn propose_anywhere(
+        &self,
+        command: Bytes,
+        within: Duration,
+    ) -> Result<Proposed, GroupError> {
+        if self.leader().is_some() {
+            return self.propose(command, within).await;
+        }
+        for peer in self.mesh.book().names() {
+            match self.forward(&peer, command.clone(), within).await {
+                Err(GroupError::NoLeader { .. }) => {}
+                taken => return taken,
+            }
+        }
+        Err(GroupError::NoLeader { group: self.id.clone() })
+    }
+
     async fn forward(
         &self,
         leader: &NodeName,

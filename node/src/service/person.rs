@@ -1,11 +1,9 @@
 //! The person's own controls.
 
-use std::sync::Arc;
-
 use bailiwick_core::ids::{DomainId, UnixMillis};
 use bailiwick_core::kind::Kind;
 use bailiwick_core::pinned::Pinned;
-use bailiwick_core::policy::{Applicable, Consent, SensitiveConsent};
+use bailiwick_core::policy::{Consent, SensitiveConsent};
 use bailiwick_net::token::Scope;
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::{edge, v1, validate};
@@ -37,7 +35,6 @@ impl From<users::Refused> for Failure {
 pub(super) struct AtHome<'a> {
     pub(super) key: PersonKey,
     pub(super) household: &'a Household,
-    pub(super) law: Arc<Applicable>,
 }
 
 impl State {
@@ -51,7 +48,7 @@ impl State {
         }
         let (issuer, subject) = caller.person().ok_or_else(no_home)?;
         let key = self.people.key(issuer, subject);
-        Ok(AtHome { key, household: self.people.household(&key)?, law })
+        Ok(AtHome { key, household: self.people.household(&key)? })
     }
 
     /// Makes sure that what is read at home is not older than it may be.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bailiwick_core::ids::{GroupId, UnixMillis};
 use bailiwick_core::pinned::Standpoint;
 use bailiwick_net::token::TokenVerifier;
-use bailiwick_net::{Identity, Mesh, Peer, Supervisor, TrustBundle};
+use bailiwick_net::{Identity, Mesh, Peer, TrustBundle};
 use bailiwick_proto::peer::Hello;
 use openraft::{Config as RaftConfig, SnapshotPolicy};
 use tokio::task::spawn_blocking;
@@ -53,7 +53,6 @@ pub(super) struct Addresses {
 pub(super) struct Running {
     pub(super) groups: Groups,
     pub(super) store: Store,
-    pub(super) incoming: Arc<Incoming>,
     pub(super) hello: Arc<dyn Fn() -> Hello + Send + Sync>,
 }
 
@@ -82,7 +81,6 @@ pub(super) struct Opening<'a> {
     pub(super) identity: &'a Identity,
     pub(super) bundle: &'a TrustBundle,
     pub(super) mesh: Arc<Mesh>,
-    pub(super) tasks: &'a Supervisor,
     pub(super) addresses: Addresses,
 }
 
@@ -128,7 +126,7 @@ impl Opening<'_> {
         let state =
             self.state(keys.secret, &keys.receipt, cluster_key, verifier, derived, &groups, heard)?;
         let _ = incoming.services.set(state.clone());
-        Ok((state, Running { groups, store: disk.store, incoming, hello }))
+        Ok((state, Running { groups, store: disk.store, hello }))
     }
 
     /// The groups that this node is, or waits to become, a member of.

@@ -11,6 +11,7 @@ use bailiwick_net::Supervisor;
 use bailiwick_proto::store::control_command::Change;
 use bailiwick_proto::store::{PutDomain, PutPack, RegisterNode, SetClusterVersion};
 use openraft::async_runtime::WatchReceiver as _;
+use openraft::errors::Fatal;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::groups::{Addresses, CLUSTER_VERSION, Running};
@@ -71,10 +72,14 @@ fn start_group(config: &Config, state: &Arc<State>, group: &Arc<Group>, tasks: &
 async fn watch(group: Arc<Group>, tasks: Supervisor) {
     let mut metrics = group.raft().metrics();
     loop {
-        let broken = metrics.borrow_watched().running_state.clone().err();
-        if let Some(fatal) = broken {
-            tasks.escalate(&format!("group {}", group.id()), fatal.to_string());
-            return;
+        match metrics.borrow_watched().running_state.clone() {
+            Ok(()) => {}
+            // Stopped in order, by this node.
+            Err(Fatal::Stopped) => return,
+            Err(fatal) => {
+                tasks.escalate(&format!("group {}", group.id()), fatal.to_string());
+                return;
+            }
         }
         if metrics.changed().await.is_err() {
             return;
@@ -194,29 +199,32 @@ async fn propose_pack(state: &State, group: &Group, source: String) {
     }
 }
 
-/// The packs in a directory, parents before children as far as names tell; a bad file is reported and
-/// left out, since it would be refused.
+/// The packs in a directory, parents before children; a bad file is reported and left out, since it
+/// would be refused.
 fn pack_sources(dir: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(dir) else {
         tracing::error!(dir = %dir.display(), "the policies can't be read");
         return Vec::new();
     };
-    let mut paths: Vec<_> = entries
+    let paths: Vec<_> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
         .collect();
-    paths.sort();
     let read = |path: &std::path::PathBuf| {
         let source = std::fs::read_to_string(path).ok()?;
         match PackFile::parse(&source) {
-            Ok(_) => Some(source),
+            Ok(file) => {
+                let depth = file.pack().prefixes().count();
+                Some(((depth, file.pack().clone(), file.version()), source))
+            }
             Err(errors) => {
                 tracing::error!(file = %path.display(), %errors, "a pack is not proposed");
                 None
             }
         }
     };
-    paths.iter().filter_map(read).collect()
+    let sources: BTreeMap<_, String> = paths.iter().filter_map(read).collect();
+    sources.into_values().collect()
 }
 
 async fn wait_until(control: &Arc<ControlState>, done: impl Fn(&ControlState) -> bool) {
