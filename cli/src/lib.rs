@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod client;
+pub mod command;
 pub mod data;
 pub mod dev;
 pub mod pki;

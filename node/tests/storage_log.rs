@@ -156,6 +156,41 @@ fn power_cuts_under_concurrent_writers_lose_nothing_acknowledged() {
     }
 }
 
+/// Segments were removed while a truncation was queued: the power failed before it was written, and the
+/// entries that it should have voided were half gone.
+#[test]
+fn what_a_queued_truncation_voids_is_kept_until_it_is_written() {
+    let (slow, fast): (Arc<str>, Arc<str>) = (GROUPS[0].into(), GROUPS[1].into());
+    for (cut, seed) in (1..40).flat_map(|cut| (0..4).map(move |seed| (cut, seed))) {
+        let disk = SimDisk::default();
+        let options = LogOptions { writer: WriterMode::Thread, segment_bytes: 900, ..options() };
+        let log = SegmentLog::open(Arc::new(disk.clone()), Path::new(DIR), ID, options).unwrap();
+        let append = |group, from, to| {
+            let entries = |index| vec![entry(1, index, 100)];
+            (from..=to).for_each(|i| heard(|done| log.append(group, entries(i), done)).unwrap());
+        };
+        append(&slow, 1, 3);
+        append(&fast, 1, 30);
+        append(&slow, 4, 4);
+        append(&fast, 31, 40);
+        assert!(log.segment_count() > 3, "there is something to clean");
+        disk.cut_power_at(cut);
+        // The writer tells of the purge before it cleans: the truncation is queued in between.
+        let (tell, told) = std::sync::mpsc::channel();
+        let (again, group) = (log.clone(), slow.clone());
+        let truncate = move |purged: Result<(), LogError>| {
+            let done = Box::new(move |truncated| drop(tell.send(truncated)));
+            drop(purged.and_then(|()| again.truncate(&group, 2, done)));
+        };
+        log.purge(&fast, Position { term: 1, index: 39 }, Box::new(truncate)).unwrap();
+        // An answer, or none when the power failed first.
+        let truncated = told.recv().is_ok_and(|outcome| outcome.is_ok());
+        let found = open(&disk.after_power_cut(seed)).unwrap();
+        let last = found.last(&slow).unwrap().unwrap().index;
+        assert!(last == 1 || (last == 4 && !truncated), "cut {cut}, seed {seed}: ends at {last}");
+    }
+}
+
 /// A log with three batches in one segment, left without being closed, and where the batches end.
 fn three_batches() -> (SimDisk, Vec<usize>) {
     let disk = SimDisk::default();

@@ -1,1 +1,1 @@
-//! Whole-cluster tests.
+//! Whole-cluster tests: starting clusters, asking them, hurting them.

@@ -34,8 +34,12 @@ struct Record {
 pub(super) fn load(path: &Path) -> Result<Dataset, DataError> {
     let mut source = Source::file(path)?;
     let file = source.name.clone();
-    let start =
-        source.bytes.fill_buf().map_err(|source| DataError::Open { file: file.clone(), source })?;
+    let start = source.bytes.fill_buf().map_err(|error| DataError::Read {
+        file: file.clone(),
+        line: 1,
+        problem: error.to_string(),
+        mend: DAMAGED,
+    })?;
     let first_line = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let mut loading = Loading::new(file)?;
     if first_line.trim_ascii_start().starts_with(b"{") {

@@ -252,7 +252,9 @@ impl Closer {
 impl Drop for Closer {
     fn drop(&mut self) {
         self.shared.close();
-        if let Some(thread) = self.thread.take()
+        // The last handle may go with a callback, on the writer's own thread, which then ends by itself.
+        let own = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
+        if let Some(thread) = self.thread.take().filter(|thread| !own(thread))
             && thread.join().is_err()
         {
             tracing::error!("the log's writer panicked");

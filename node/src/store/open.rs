@@ -252,3 +252,42 @@ fn move_aside(dir: &DataDir) -> Result<PathBuf, StoreError> {
     checkpoint::write(&dir.checkpoint(), &Marks::new())?;
     Ok(aside)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database that is sound in itself, but not what the group wrote.
+    fn check(spoil: &[(&[u8], Option<&[u8]>)], expected: &str) {
+        let scratch = tempfile::tempdir().unwrap();
+        let (cluster, node) = ("c".parse().unwrap(), "n".parse().unwrap());
+        let dir = DataDir::open(scratch.path(), &cluster, &node).unwrap();
+        let id: GroupId = "control".parse().unwrap();
+        let store = Store::open(&dir, StoreOptions::default()).unwrap();
+        let put = |view: &mut super::super::view::View<'_>| {
+            view.put(b"a", "1").unwrap();
+            view.put(b"b", "2").unwrap();
+            super::super::group::Advance::default()
+        };
+        store.group(&id).unwrap().apply(put).unwrap();
+        drop(store);
+        let engine = Engine::open(&dir.state(), 1 << 20).unwrap();
+        engine.tree(&tree_name(&id, 0)).unwrap().apply(spoil.iter().copied()).unwrap();
+        drop(engine);
+        match Store::open(&dir, StoreOptions::default()).unwrap().recovery() {
+            Recovery::Intact => assert_eq!(expected, ""),
+            Recovery::Rebuilt { why, .. } => {
+                assert!(!expected.is_empty() && why.to_string().contains(expected), "{why}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_changed_added_or_lost_is_noticed() {
+        check(&[], "");
+        check(&[(b"a", Some(b"3"))], "2 rows with hash");
+        check(&[(b"c", Some(b"3"))], "3 rows with hash");
+        check(&[(b"a", None)], "1 rows with hash");
+        check(&[(STATE_KEY, None)], "where 0 with");
+    }
+}

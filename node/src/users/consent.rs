@@ -28,7 +28,8 @@ impl Default for ConsentState {
     fn default() -> Self {
         Self {
             consent: Consent::None,
-            sensitive: SensitiveConsent::Unset,
+            // Nobody has asked, and nothing sensitive is known.
+            sensitive: SensitiveConsent::Na,
             toggle: Toggle::Unset,
             revision: 0,
             changed: UnixMillis(0),

@@ -1,0 +1,77 @@
+//! The command line: parses it, starts the runtime, runs one command.
+
+use std::io::{stderr, stdout};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{bench, dev, pki, policy, serve};
+
+/// An edge-distributed recommendation cluster with jurisdiction-aware routing.
+#[derive(Debug, Parser)]
+#[command(name = "bailiwick", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a whole cluster on this machine, loaded with people and items.
+    Dev(Box<dev::DevArgs>),
+    /// Run one node.
+    Node(serve::ServeArgs),
+    /// Run one router.
+    Router(serve::ServeArgs),
+    /// Work on the jurisdictions' packs.
+    #[command(subcommand)]
+    Policy(policy::Command),
+    /// Make CAs, keys and certificates.
+    #[command(subcommand)]
+    Pki(pki::Command),
+    /// Drive a running cluster and print latencies beside the floor.
+    Bench(Box<bench::BenchArgs>),
+}
+
+/// Runs the command that the process's arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    log(&command);
+    match command {
+        Command::Policy(command) => command.run(&mut stdout().lock(), &mut stderr().lock()),
+        Command::Pki(command) => done(pki::run(command)),
+        Command::Dev(args) => block_on(dev::run(*args)),
+        Command::Node(args) => block_on(serve::node(args)),
+        Command::Router(args) => block_on(serve::router(args)),
+        Command::Bench(args) => block_on(bench::command(*args)),
+    }
+}
+
+/// Logs to standard error; `RUST_LOG` says what. No personal value is ever among it.
+fn log(command: &Command) {
+    let default = match command {
+        Command::Node(_) | Command::Router(_) => "info,openraft=warn",
+        _ => "error",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).init();
+}
+
+fn block_on<E: std::fmt::Display>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => done(runtime.block_on(work)),
+        Err(error) => done(Err(error)),
+    }
+}
+
+fn done<E: std::fmt::Display>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bailiwick: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
