@@ -8,6 +8,7 @@ Reads a question a line from standard input and writes an answer a line, both JS
   {"op": "build", "engine"}                                   -> {"bytes": a vector, "cpu_s"}
   {"op": "search", "engine", "case", "ef"}                    -> {"cpu_us": all queries, "found"}
 Each search is one batch call on one thread; `cpu_us` is the processor time of that call alone.
+ANN_PEERS="hnswlib,faiss HNSW16" in the environment leaves the others out.
 Filters go in as the engine takes them: hnswlib a callback, faiss a bitmap; usearch takes none in Python.
 """
 import json, os, sys, time
@@ -54,7 +55,7 @@ class Faiss:
 
 
 class FaissHnsw(Faiss):
-    name = "faiss HNSW32"
+    name = "faiss HNSW16"
 
     def __init__(self, data):
         faiss = self.build(data, "HNSW16")
@@ -136,7 +137,9 @@ def installed(package):
 
 def main():
     data, engines = None, {}
-    kinds = {kind.name: kind for kind, package in PACKAGES.items() if installed(package)}
+    wanted = os.environ.get("ANN_PEERS")
+    kinds = {kind.name: kind for kind, package in PACKAGES.items()
+             if (wanted is None or kind.name in wanted.split(",")) and installed(package)}
     for line in sys.stdin:
         q = json.loads(line)
         if q["op"] == "end":

@@ -123,7 +123,7 @@ impl<W: Write> Sink<W> {
         self.list(frozen.slots.rows())?;
         self.list(frozen.slots.bounds().unwrap_or_default())?;
         self.f32s(frozen.vectors())?;
-        self.u64(room as u64)?;
+        self.u32(u32::try_from(room).unwrap_or_default())?;
         self.u32s(links)
     }
 
@@ -185,7 +185,7 @@ impl<R: Read> Spring<R> {
         let sizes = sizes.filter(|s| s.len() == nodes && nodes <= NODES_MAX && distinct(&rows));
         let sizes = sizes.ok_or_else(|| unusable("its rows contradict each other"))?;
         let vectors = self.vectors(space, nodes)?;
-        let room = self.count(0)?;
+        let room = self.u32()? as usize;
         let links = self.u32s(nodes.saturating_mul(room))?;
         let graph = Graph::of_table(links, room, nodes);
         let graph = graph.ok_or_else(|| unusable("a link leads nowhere"))?;
