@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod cluster;
 pub mod config;
 pub mod control;
+pub mod decisions;
 pub mod log;
 pub mod raft;
 pub mod receipt;

@@ -91,6 +91,9 @@ pub struct Proposed {
     pub outcome: Bytes,
 }
 
+/// Looks at a command before the leader proposes it.
+pub type Admit = Arc<dyn Fn(&[u8]) -> Result<(), Failure> + Send + Sync>;
+
 /// One group on this node.
 pub struct Group {
     id: GroupId,
@@ -98,6 +101,7 @@ pub struct Group {
     machine: GroupMachine,
     reader: Reader,
     mesh: Arc<Mesh>,
+    admit: Option<Admit>,
     clock: fn() -> UnixMillis,
     /// When, since `started`, the state known here was last confirmed as the group's; -1: never.
     fresh_ms: AtomicI64,
@@ -105,17 +109,19 @@ pub struct Group {
 }
 
 impl Group {
-    /// Takes a running Raft.
+    /// Takes a running Raft. A command that `admit` refuses is not proposed: one that a replica can't
+    /// read would stop it.
     #[must_use]
     pub fn new(
         id: GroupId,
         raft: Raft,
         machine: GroupMachine,
         mesh: Arc<Mesh>,
+        admit: Option<Admit>,
         clock: fn() -> UnixMillis,
     ) -> Self {
         let (reader, fresh_ms) = (machine.reader(), AtomicI64::new(-1));
-        Self { id, raft, machine, reader, mesh, clock, fresh_ms, started: Instant::now() }
+        Self { id, raft, machine, reader, mesh, admit, clock, fresh_ms, started: Instant::now() }
     }
 
     /// The group's id.
@@ -178,6 +184,9 @@ impl Group {
         command: Bytes,
         within: Duration,
     ) -> Result<Proposed, GroupError> {
+        if let Some(admit) = &self.admit {
+            admit(&command).map_err(GroupError::Refused)?;
+        }
         let command = Command::new(stamp(&command, (self.clock)()));
         let written = timeout(within, self.raft.client_write(command)).await;
         match written {

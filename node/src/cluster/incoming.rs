@@ -27,6 +27,9 @@ use crate::store::StoreError;
 /// A forwarded command or read may take this long here.
 const WITHIN: Duration = Duration::from_secs(5);
 
+/// Takes note of what a peer said of itself.
+pub type Heed = Box<dyn Fn(&Peer, Hello) + Send + Sync>;
+
 /// What nodes ask of each other besides Raft.
 pub trait PeerServices: Send + Sync + 'static {
     /// Answers a call in a lane of a custom kind.
@@ -49,7 +52,7 @@ pub struct Incoming {
     /// What this node says of itself.
     pub hello: Box<dyn Fn() -> Hello + Send + Sync>,
     /// What a peer said of itself.
-    pub heard: Box<dyn Fn(&Peer, Hello) + Send + Sync>,
+    pub heard: Heed,
 }
 
 fn unreadable(error: &impl std::fmt::Display) -> Failure {

@@ -9,8 +9,8 @@ mod network;
 mod wire;
 
 pub use bootstrap::{Heard, Seed, hello_loop, initialise, register};
-pub use group::{Group, GroupError, Proposed};
+pub use group::{Admit, Group, GroupError, Proposed};
 pub use groups::Groups;
-pub use incoming::{Incoming, PeerServices};
+pub use incoming::{Heed, Incoming, PeerServices};
 pub use members::keep_members;
 pub use network::Factory;

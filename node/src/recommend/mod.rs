@@ -124,6 +124,6 @@ fn filters_of(request: &Request<'_>, shelf: &ShelfView<'_>) -> Vec<Box<dyn Filte
 }
 
 /// The title of a row, for an explanation.
-fn title<'a>(shelf: &'a dyn Shelf, row: Row) -> &'a str {
+fn title(shelf: &dyn Shelf, row: Row) -> &str {
     shelf.facts(row).map_or("", |facts| facts.title.as_str())
 }

@@ -73,6 +73,7 @@ impl State {
         }
         let asking = known.asking(&caller, self);
         let decision = decide_under(&law, &asking);
+        self.log_decision("events", &caller, &asking, &decision)?;
         match self.store(&caller, &law, &incoming, &decision).await {
             Ok(answer) => Ok(answer),
             Err(NotTaken::Failed(failure)) => Err(failure),
@@ -244,6 +245,8 @@ impl State {
         };
         Ok(match stored {
             Ok(_) => Delivery::Delivered,
+            // Refused for good, by what the events are: waiting would only hold up the others.
+            Err(NotTaken::Failed(failure)) if failure.kind == Kind::Invalid => Delivery::Dropped,
             Err(_) => Delivery::NotYet,
         })
     }

@@ -3,6 +3,7 @@
 mod away;
 mod caller;
 mod cluster;
+mod decided;
 mod events;
 mod items;
 mod known;

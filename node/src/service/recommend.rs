@@ -54,10 +54,12 @@ impl State {
         self.catch_up(query.revision.as_deref()).await?;
         let law = self.law.applicable(caller.home(), &caller.location, (self.clock)());
         let mut known = self.known(&caller, query.receipt.as_deref(), &law).await?;
-        let decision = decide_under(&law, &known.asking(&caller, self));
+        let asking = known.asking(&caller, self);
+        let decision = decide_under(&law, &asking);
+        let log_id = self.log_decision("recommend", &caller, &asking, &decision)?;
         let (person, source) = self.profile(&caller, &mut known, &decision, &law).await?;
         let mut answer = self.rank(&caller, &query, &known, &decision, person.as_ref())?;
-        answer.decision = Some(shown_decision(&decision, source));
+        answer.decision = Some(shown_decision(&decision, source, log_id));
         answer.receipt = known.receipt;
         answer.home_edge = self.home_edge(law.home.domain.as_ref());
         answer.served_by = Some(self.served_by());
@@ -164,7 +166,7 @@ fn misrouted(home: &DomainId) -> Failure {
 }
 
 /// The decision as it is told.
-pub(super) fn told(decision: &Decision) -> v1::Decision {
+fn told(decision: &Decision) -> v1::Decision {
     v1::Decision {
         variant: decision.variant.to_string(),
         profile_read: decision.profile_read.to_string(),
@@ -185,6 +187,6 @@ pub(super) fn told(decision: &Decision) -> v1::Decision {
     }
 }
 
-fn shown_decision(decision: &Decision, source: ProfileSource) -> v1::Decision {
-    v1::Decision { profile_source: source.as_str().into(), ..told(decision) }
+fn shown_decision(decision: &Decision, source: ProfileSource, log_id: String) -> v1::Decision {
+    v1::Decision { profile_source: source.as_str().into(), log_id, ..told(decision) }
 }

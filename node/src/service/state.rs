@@ -18,6 +18,7 @@ use crate::buffer::EventBuffer;
 use crate::catalog::Catalogue;
 use crate::cluster::{Groups, Heard};
 use crate::control::ControlState;
+use crate::decisions::Decisions;
 use crate::receipt::{ReceiptKeys, ReceiptSigner};
 use crate::recommend::Popularity;
 use crate::revision::{Incarnation, Revision, RevisionKeys};
@@ -80,6 +81,8 @@ pub struct State {
     pub signer: ReceiptSigner,
     /// Mints and reads revisions.
     pub revisions: RevisionKeys,
+    /// What was decided.
+    pub decisions: Decisions,
     /// Events whose group lacks a quorum.
     pub buffer: Arc<EventBuffer>,
     /// Bounds of time.

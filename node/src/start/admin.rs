@@ -112,6 +112,9 @@ impl State {
     }
 }
 
+/// Group, term, log index applied, whether this node leads.
+type GroupRow = (String, i64, i64, i64);
+
 /// Reads the numbers when they are asked for.
 struct Numbers(Arc<State>);
 
@@ -131,7 +134,7 @@ impl Collector for Numbers {
 
 impl Numbers {
     fn encode_groups(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let rows: Vec<(String, i64, i64, i64)> = self
+        let rows: Vec<GroupRow> = self
             .0
             .groups
             .iter()
@@ -142,14 +145,13 @@ impl Numbers {
                 (group.id().to_string(), signed(metrics.current_term), signed(applied), leads)
             })
             .collect();
-        let mut family =
-            |name: &str, help: &str, value: &dyn Fn(&(String, i64, i64, i64)) -> i64| {
-                let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-                rows.iter().try_for_each(|row| {
-                    let labels = [("group", row.0.as_str())];
-                    ConstGauge::new(value(row)).encode(family.encode_family(&labels)?)
-                })
-            };
+        let mut family = |name: &str, help: &str, value: &dyn Fn(&GroupRow) -> i64| {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            rows.iter().try_for_each(|row| {
+                let labels = [("group", row.0.as_str())];
+                ConstGauge::new(value(row)).encode(family.encode_family(&labels)?)
+            })
+        };
         family("raft_term", "The term of each group", &|row| row.1)?;
         family("raft_applied_log_index", "The last log index applied", &|row| row.2)?;
         family("raft_leads", "1 where this node leads", &|row| row.3)

@@ -9,6 +9,7 @@ use bailiwick_net::tls::TlsError;
 use bailiwick_net::token::TokenSetupError;
 
 use crate::buffer::BufferError;
+use crate::decisions::ChainError;
 use crate::log::LogError;
 use crate::raft::group_machine::OpenError;
 use crate::seal::SealError;
@@ -62,6 +63,9 @@ pub enum StartError {
     /// The buffer can't be opened.
     #[error(transparent)]
     Buffer(#[from] BufferError),
+    /// The decision log does not hold.
+    #[error(transparent)]
+    Decisions(#[from] ChainError),
     /// Raft does not start.
     #[error("group {group} does not start: {why}")]
     Raft {
@@ -92,7 +96,7 @@ impl StartError {
             Self::Buffer(error) => error.kind(),
             Self::Role | Self::Domain(_) => Kind::Invalid,
             Self::Bind { .. } | Self::Socket(_) => Kind::Unavailable,
-            Self::Raft { .. } => Kind::Broken,
+            Self::Raft { .. } | Self::Decisions(_) => Kind::Broken,
         }
     }
 }

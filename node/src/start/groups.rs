@@ -8,7 +8,7 @@ use std::time::Duration;
 use bailiwick_core::ids::{GroupId, UnixMillis};
 use bailiwick_core::pinned::Standpoint;
 use bailiwick_net::token::TokenVerifier;
-use bailiwick_net::{Identity, Mesh, Peer, TrustBundle};
+use bailiwick_net::{Identity, Mesh, Peer, Supervisor, TrustBundle};
 use bailiwick_proto::peer::Hello;
 use openraft::{Config as RaftConfig, SnapshotPolicy};
 use tokio::task::spawn_blocking;
@@ -17,9 +17,10 @@ use super::error::StartError;
 use super::system_clock;
 use crate::buffer::{BufferBounds, EventBuffer};
 use crate::catalog::{CatalogMachine, Catalogue};
-use crate::cluster::{Factory, Group, Groups, Heard, Incoming};
+use crate::cluster::{Admit, Factory, Group, Groups, Heard, Incoming};
 use crate::config::Config;
 use crate::control::{ControlMachine, ControlState};
+use crate::decisions::Decisions;
 use crate::log::{LogOptions, RealDisk, SegmentLog};
 use crate::raft::group_machine::{GroupMachine, GroupParts, Offload, OpenError};
 use crate::raft::guard::placement_guard;
@@ -33,7 +34,7 @@ use crate::seal::keys::DomainKeys;
 use crate::seal::{KeyRing, Secret};
 use crate::service::{Away, Household, Law, People, State, Timing};
 use crate::store::{DataDir, Store, StoreOptions};
-use crate::users::{Builder, Popularity, UsersMachine, Vault};
+use crate::users::{self, Builder, Popularity, UsersMachine, Vault};
 
 /// The encodings that this build reads and writes.
 pub(super) const CLUSTER_VERSION: u32 = 1;
@@ -81,13 +82,13 @@ pub(super) struct Opening<'a> {
     pub(super) identity: &'a Identity,
     pub(super) bundle: &'a TrustBundle,
     pub(super) mesh: Arc<Mesh>,
+    pub(super) tasks: &'a Supervisor,
     pub(super) addresses: Addresses,
 }
 
 /// The durable half of a node.
 struct Disk {
     dir: DataDir,
-    log: SegmentLog,
     store: Store,
 }
 
@@ -105,6 +106,14 @@ struct Derived {
     homes: Vec<(Arc<Vault>, Arc<Popularity>)>,
 }
 
+impl Derived {
+    /// What the leader of a users group looks at first: that every replica can open the command.
+    fn admit(&self, id: &GroupId) -> Option<Admit> {
+        let vault = self.homes.iter().find(|(vault, _)| vault.group() == id)?.0.clone();
+        Some(Arc::new(move |command: &[u8]| Ok(users::admit(&vault, command)?)))
+    }
+}
+
 impl Opening<'_> {
     /// Opens everything and runs the groups.
     pub(super) async fn open(
@@ -120,7 +129,7 @@ impl Opening<'_> {
         let hello = self.hello(&disk, &opened);
         let incoming = self.incoming(&derived.control, &heard, Arc::clone(&hello));
         self.mesh.serve(incoming.clone());
-        let groups = self.run(&disk, opened).await?;
+        let groups = self.run(&disk, &derived, opened).await?;
         // The handler takes Raft's messages from here on.
         let _ = incoming.groups.set(groups.clone());
         let state =
@@ -194,12 +203,17 @@ impl Opening<'_> {
                 .into_iter()
                 .map(|(id, machine)| open_group(&log, &store, id, machine))
                 .collect();
-            Ok((Disk { dir, log, store }, opened?))
+            Ok((Disk { dir, store }, opened?))
         });
         opened.await.map_err(|error| StartError::Socket(std::io::Error::other(error)))?
     }
 
-    async fn run(&self, disk: &Disk, opened: Vec<Opened>) -> Result<Groups, StartError> {
+    async fn run(
+        &self,
+        disk: &Disk,
+        derived: &Derived,
+        opened: Vec<Opened>,
+    ) -> Result<Groups, StartError> {
         let mut groups = Vec::new();
         for Opened { id, log, machine } in opened {
             let factory = Factory::new(Arc::clone(&self.mesh), id.clone());
@@ -207,9 +221,9 @@ impl Opening<'_> {
             let raft = Raft::new(raft_id, raft_config(&id)?, factory, log, machine.clone()).await;
             let raft = raft.map_err(|error| failed(&id, &error))?;
             let mesh = Arc::clone(&self.mesh);
-            groups.push(Arc::new(Group::new(id, raft, machine, mesh, system_clock)));
+            let admit = derived.admit(&id);
+            groups.push(Arc::new(Group::new(id, raft, machine, mesh, admit, system_clock)));
         }
-        let _ = &disk.log;
         Ok(Groups::new(groups))
     }
 
@@ -274,6 +288,7 @@ impl Opening<'_> {
             self.bundle.domains.iter().map(|(name, trust)| (name.clone(), trust.receipt_key));
         let buffer =
             EventBuffer::open(&self.config.data_dir.join("buffer"), BufferBounds::default())?;
+        let decisions = Decisions::open(&self.config.data_dir.join("decisions"), self.tasks)?;
         let revisions = RevisionKeys::new(cluster_key, domain.clone(), &secret);
         Ok(Arc::new(State {
             identity: self.identity.clone(),
@@ -292,6 +307,7 @@ impl Opening<'_> {
             receipts: ReceiptKeys::new(keys.collect()),
             signer: ReceiptSigner::new(domain, receipt)?,
             revisions,
+            decisions,
             buffer: Arc::new(buffer),
             timing,
             clock: system_clock as fn() -> UnixMillis,

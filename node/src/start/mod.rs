@@ -113,6 +113,7 @@ impl Node {
             identity: &papers.identity,
             bundle: &papers.bundle,
             mesh: Arc::clone(&mesh),
+            tasks: &tasks,
             addresses,
         };
         let (state, running) = opening.open(domain_keys, &cluster_key, verifier).await?;

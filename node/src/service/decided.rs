@@ -1,0 +1,57 @@
+//! A record of each decision, before anything is answered.
+
+use bailiwick_core::kind::Kind;
+use bailiwick_core::policy::{Asking, Decision, Gpc, HomeReach};
+use bailiwick_proto::failure::Failure;
+use bailiwick_proto::store::{DecidedPack, DecisionRecord};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::{SystemRandom, generate};
+
+use super::State;
+use super::caller::Caller;
+use crate::decisions;
+
+impl State {
+    /// Logs a decision and returns the id that the answer names.
+    pub(super) fn log_decision(
+        &self,
+        operation: &str,
+        caller: &Caller,
+        asking: &Asking,
+        decision: &Decision,
+    ) -> Result<String, Failure> {
+        let drawn = generate::<[u8; 16]>(&SystemRandom::new());
+        let log_id = drawn.map_err(|_| Failure::new(Kind::Broken, "no entropy"))?.expose();
+        let at_home = decision.home_domain.as_ref() == Some(self.domain());
+        // Logged elsewhere than at home, a decision names no subject.
+        let person = caller.person().filter(|_| at_home);
+        let row_key = person.map(|(issuer, subject)| self.people.key(issuer, subject));
+        self.decisions.write(DecisionRecord {
+            format: decisions::FORMAT,
+            at_ms: (self.clock)().0,
+            log_id: log_id.to_vec(),
+            operation: operation.to_owned(),
+            row_key: row_key.map(|key| key.as_bytes().to_vec()).unwrap_or_default(),
+            home: caller.home().to_string(),
+            location: caller.location.to_string(),
+            service: asking.service.to_string(),
+            age_band: asking.age_band.to_string(),
+            consent: asking.consent.to_string(),
+            toggle: asking.toggle.to_string(),
+            sensitive: asking.sensitive.to_string(),
+            gpc: asking.gpc == Gpc::Sent,
+            home_unreachable: asking.reach == HomeReach::Unreachable,
+            packs: decision.packs.iter().map(decided_pack).collect(),
+            variant: decision.variant.to_string(),
+            profile_read: decision.profile_read.to_string(),
+            event_store: decision.event_store.to_string(),
+            reason_codes: decision.reasons.iter().map(|reason| reason.to_string()).collect(),
+        })?;
+        Ok(URL_SAFE_NO_PAD.encode(log_id))
+    }
+}
+
+fn decided_pack(pack: &bailiwick_core::policy::PackRef) -> DecidedPack {
+    DecidedPack { pack: pack.pack.to_string(), version: pack.version, hash: pack.hash.to_string() }
+}
