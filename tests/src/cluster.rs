@@ -1,0 +1,235 @@
+//! A cluster of `bailiwick dev`, on free ports, under a folder of its own.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::Duration;
+
+use bailiwick::client::Client;
+use bailiwick::dev::{Layout, TokenArgs, Tokens};
+use bailiwick_core::ids::Subject;
+use bailiwick_core::policy::AgeBand;
+use bailiwick_proto::v1;
+
+/// Starting may take this long; a crowded machine is slow, a broken cluster is slower.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Runs the cluster and outlives the tests by a moment: when they are gone, however they ended, its
+/// standard input closes; then it stops the cluster and takes its folder away.
+const KEEPER: &str = r#"
+dir=$1; shift
+"$@" 2>"$dir/err.txt" & dev=$!
+echo $dev >"$dir/dev.pid"
+exec >/dev/null
+read -r _
+kill -TERM $dev
+(sleep 20; kill -KILL $dev) & 
+wait $dev
+[ -n "$BAILIWICK_TESTS_KEEP" ] || rm -rf "$dir"
+"#;
+
+/// How the cluster runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// All nodes and routers in one process.
+    Together,
+    /// Every node and router as a process of its own, none started again by itself.
+    Processes,
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    pub(crate) binary: PathBuf,
+    dir: PathBuf,
+    // Held for their standard inputs: what they run ends when these are closed.
+    _keeper: Child,
+    pub(crate) revived: Mutex<Vec<ChildStdin>>,
+}
+
+impl Cluster {
+    /// Starts a cluster without data and waits until all of it is ready.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    #[must_use]
+    pub fn start(binary: &str, mode: Mode) -> Self {
+        let dir = tempfile::Builder::new().prefix("bailiwick-tests-").tempdir().unwrap().keep();
+        let mut command = Command::new("sh");
+        command.args(["-c", KEEPER, "keeper"]).arg(&dir).arg(binary).args(["dev", "--dir"]);
+        command.arg(dir.join("state")).args(["--base-port", "0", "--data", "none"]);
+        if mode == Mode::Processes {
+            command.args(["--processes", "--no-restart"]);
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut keeper = command.spawn().unwrap();
+        let lines = lines_of(&mut keeper);
+        await_ready(&lines, &dir);
+        Self { binary: binary.into(), dir, _keeper: keeper, revived: Mutex::default() }
+    }
+
+    /// Where the state is kept.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// The layout of the state.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        Layout::new(&self.state())
+    }
+
+    /// The public address of a domain's router.
+    ///
+    /// # Panics
+    /// When its configuration can't be read.
+    #[must_use]
+    pub fn url(&self, domain: &str) -> String {
+        let config = config(&self.layout().router(domain).join("router.toml"));
+        format!("http://{}", config["listen"].as_str().unwrap())
+    }
+
+    /// The operators' address of a node.
+    ///
+    /// # Panics
+    /// When its configuration can't be read.
+    #[must_use]
+    pub fn node_admin(&self, node: &str) -> String {
+        let config = config(&self.node_config(node));
+        format!("http://{}", config["listen"]["admin"].as_str().unwrap())
+    }
+
+    pub(crate) fn node_config(&self, node: &str) -> PathBuf {
+        self.layout().node(node).join("node.toml")
+    }
+
+    /// The names of all nodes, in order.
+    ///
+    /// # Panics
+    /// When the folder can't be read.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.state().join("nodes")).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// The nodes of a domain.
+    #[must_use]
+    pub fn nodes_of(&self, domain: &str) -> Vec<String> {
+        let mut nodes = self.nodes();
+        nodes.retain(|name| name.starts_with(&format!("{domain}-")));
+        nodes
+    }
+
+    /// Asks a domain's router without a token.
+    ///
+    /// # Panics
+    /// When the address is not well-formed.
+    #[must_use]
+    pub fn anyone(&self, domain: &str) -> Client {
+        Client::new(&self.url(domain)).unwrap()
+    }
+
+    /// Asks a domain's router as the operator.
+    ///
+    /// # Panics
+    /// When no token can be made.
+    #[must_use]
+    pub fn operator(&self, domain: &str) -> Client {
+        let scope = "items:write policy:read cluster:admin recommend";
+        let token =
+            self.token(&TokenArgs { scope: scope.into(), ..self.asking("operator", "EU-DE") });
+        self.anyone(domain).with_token(&token).unwrap()
+    }
+
+    /// What a token of an adult is asked for with; change what differs.
+    ///
+    /// # Panics
+    /// When the subject or the home is not well-formed.
+    #[must_use]
+    pub fn asking(&self, subject: &str, home: &str) -> TokenArgs {
+        TokenArgs {
+            sub: Subject::new(subject).unwrap(),
+            home: home.parse().unwrap(),
+            age: AgeBand::Adult,
+            scope: "recommend events person".into(),
+            client: "demo".into(),
+            child: None,
+            life: 3600,
+            dir: self.state(),
+        }
+    }
+
+    /// A token.
+    ///
+    /// # Panics
+    /// When it can't be signed.
+    #[must_use]
+    pub fn token(&self, args: &TokenArgs) -> String {
+        Tokens::open(&self.layout()).unwrap().mint(args).unwrap()
+    }
+
+    /// The cluster's state, as a domain's router tells it.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    pub async fn status(&self, domain: &str) -> Result<v1::ClusterStatus, String> {
+        let client = self.operator(domain).with_deadline(Duration::from_secs(2));
+        client.get("/v1/cluster").await.map_err(|error| error.to_string())
+    }
+
+    /// The leader of a group, as a domain's router tells it.
+    ///
+    /// # Errors
+    /// Why it is not known, in words.
+    pub async fn leader(&self, domain: &str, group: &str) -> Result<String, String> {
+        let status = self.status(domain).await?;
+        let found = status.groups.into_iter().find(|found| found.group == group);
+        let found = found.ok_or_else(|| format!("there is no group {group}"))?;
+        found.leader.ok_or_else(|| format!("{group} has no leader"))
+    }
+}
+
+fn config(path: &Path) -> toml::Table {
+    fs::read_to_string(path).unwrap().parse().unwrap()
+}
+
+/// The lines of a process's standard output; the channel ends with it.
+fn lines_of(process: &mut Child) -> Receiver<String> {
+    let (to, lines) = channel();
+    let out = process.stdout.take().unwrap();
+    std::thread::spawn(move || {
+        for line in BufReader::new(out).lines().map_while(Result::ok) {
+            // Whoever listened may be gone; the pipe is emptied all the same.
+            let _ = to.send(line);
+        }
+    });
+    lines
+}
+
+fn await_ready(lines: &Receiver<String>, dir: &Path) {
+    loop {
+        match lines.recv_timeout(PATIENCE) {
+            Ok(line) if line.starts_with("ready after") => {
+                println!("cluster: {line}");
+                return;
+            }
+            Ok(_) => {}
+            Err(end) => {
+                let why = match end {
+                    RecvTimeoutError::Timeout => "is not ready yet",
+                    RecvTimeoutError::Disconnected => "ended",
+                };
+                let said = fs::read_to_string(dir.join("err.txt")).unwrap_or_default();
+                panic!("the cluster {why}: {said}");
+            }
+        }
+    }
+}
