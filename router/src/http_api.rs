@@ -93,6 +93,15 @@ async fn handle(edge: Arc<Edge>, operation: Operation, request: Request) -> Resp
 
 type Answer = Result<Response<Body>, HttpFailure>;
 
+/// Events that wait for their group were accepted, and no more.
+fn recorded(answer: &v1::RecordEventsResponse) -> Answer {
+    let mut response = message(answer)?;
+    if answer.stored.starts_with("buffer@") {
+        *response.status_mut() = StatusCode::ACCEPTED;
+    }
+    Ok(response)
+}
+
 async fn perform(edge: &Edge, visit: &Visit, parts: &mut Parts, body: Body) -> Answer {
     let operation = visit.operation;
     let query = Query::of(parts, operation)?;
@@ -105,7 +114,7 @@ async fn perform(edge: &Edge, visit: &Visit, parts: &mut Parts, body: Body) -> A
     let path = param(parts).await;
     match operation {
         Operation::Recommend => message(&edge.recommend(visit, read(&text)?).await?),
-        Operation::RecordEvents => message(&edge.record_events(visit, read(&text)?).await?),
+        Operation::RecordEvents => recorded(&edge.record_events(visit, read(&text)?).await?),
         Operation::GetConsent => {
             let request = v1::GetConsentRequest { revision: query.text("revision") };
             message(&edge.get_consent(visit, request).await?)

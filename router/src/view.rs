@@ -155,6 +155,11 @@ impl Views {
 
     /// Takes a node's answer to a question asked at `asked`.
     pub(crate) fn apply(&self, topology: edge::Topology, asked: Instant) {
+        // A node that has just started and is not sure of its packs has no say about them yet; the lease
+        // that is held runs on, and out.
+        if topology.lease_ms == 0 {
+            return;
+        }
         let old = self.current();
         let lease = Duration::from_millis(topology.lease_ms).min(LEASE_MAX);
         let lease_until = Some(asked + lease);

@@ -118,7 +118,7 @@ async fn bring_back(cluster: &Cluster, node: &str) {
 }
 
 #[tokio::test]
-#[ignore = "dev --processes: its processes end at once, since waiting for them closes their input"]
+#[ignore = "kills processes and holds them against times: run in release, alone"]
 async fn a_killed_leader_costs_no_acknowledged_event() {
     let (_turn, cluster) = whole_cluster().await;
     let (person, consent) = german(cluster, "kill-1").await;
@@ -147,7 +147,7 @@ async fn a_killed_leader_costs_no_acknowledged_event() {
 }
 
 #[tokio::test]
-#[ignore = "dev --processes: its processes end at once, since waiting for them closes their input"]
+#[ignore = "kills processes and holds them against times: run in release, alone"]
 async fn control_and_catalogue_find_another_leader() {
     let (_turn, cluster) = whole_cluster().await;
     for group in ["control", "catalog-0"] {
@@ -194,7 +194,7 @@ fn damage(state: &Path) {
 }
 
 #[tokio::test]
-#[ignore = "dev --processes: its processes end at once, since waiting for them closes their input"]
+#[ignore = "kills processes and holds them against times: run in release, alone"]
 async fn a_node_comes_back_without_its_applied_state() {
     let (_turn, cluster) = whole_cluster().await;
     let (person, _) = german(cluster, "sled-1").await;
@@ -223,7 +223,7 @@ async fn a_node_comes_back_without_its_applied_state() {
 }
 
 #[tokio::test]
-#[ignore = "as the others, and a buffered event is answered with 200 where 202 is due"]
+#[ignore = "kills processes and holds them against times: run in release, alone"]
 async fn without_a_quorum_events_wait_sealed_and_arrive_once() {
     let (_turn, cluster) = whole_cluster().await;
     let (person, _) = german(cluster, "quorum-1").await;
@@ -304,7 +304,7 @@ async fn abroad(
 }
 
 #[tokio::test]
-#[ignore = "dev --processes: its processes end at once, since waiting for them closes their input"]
+#[ignore = "kills processes and holds them against times: run in release, alone"]
 async fn with_home_gone_its_people_are_answered_lawfully_and_nothing_is_stored() {
     let (_turn, cluster) = whole_cluster().await;
     let (person, consent) = german(cluster, "gone-1").await;

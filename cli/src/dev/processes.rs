@@ -78,12 +78,14 @@ async fn keep(
     no_restart: bool,
 ) {
     loop {
+        // Waiting for a child closes its input, which would tell it to stop: it is held here instead.
+        let input = child.stdin.take();
         tokio::select! {
             ended = child.wait() => {
                 tracing::warn!(job = %job.dir.display(), ?ended, "a process ended");
             }
             () = stop.cancelled() => {
-                drop(child.stdin.take());
+                drop(input);
                 let _ = child.wait().await;
                 return;
             }

@@ -157,7 +157,7 @@ impl State {
         command: &Pinned<Bytes>,
     ) -> Result<(Applied, u64), NotTaken> {
         let command = command.open(&self.standpoint).map_err(|e| refused(&e))?.clone();
-        match household.group.propose(command, self.timing.write_within).await {
+        match household.group.propose(command, self.timing.events_within).await {
             Ok(done) => {
                 let applied = Applied::decode(&done.outcome).map_err(Failure::from)?;
                 Ok((applied, done.log_index))

@@ -34,6 +34,9 @@ pub struct Timing {
     pub read_within: Duration,
     /// Writing may take this long.
     pub write_within: Duration,
+    /// Events are buffered when their group has not taken them within this time: well inside the
+    /// second that an edge gives a request.
+    pub events_within: Duration,
 }
 
 impl Default for Timing {
@@ -43,6 +46,7 @@ impl Default for Timing {
             policy_lease: Duration::from_secs(60),
             read_within: Duration::from_millis(300),
             write_within: Duration::from_secs(2),
+            events_within: Duration::from_millis(700),
         }
     }
 }
