@@ -45,7 +45,7 @@ fn item(genre: usize, at: usize) -> v1::Item {
         item: id(GENRES[genre], at),
         title: format!("{} number {at}", GENRES[genre]),
         category: vec![GENRES[genre].to_owned()],
-        language: Some(if at % 2 == 0 { "en" } else { "de" }.into()),
+        language: Some(if at.is_multiple_of(2) { "en" } else { "de" }.into()),
         vector: vector(genre, at),
         // Behind those that must not be shown: these would come first if they were.
         editorial_rank: (at < 3).then(|| 100 + u32::try_from(genre * 3 + at).unwrap_or_default()),
