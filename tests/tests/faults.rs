@@ -1,7 +1,15 @@
 //! Stories of loss, on a cluster whose nodes and routers are real processes.
 //!
 //! One cluster serves all of them, one after the other; each begins by making good what was done before.
-#![allow(missing_docs)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 use std::fs;
