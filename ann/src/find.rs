@@ -42,10 +42,12 @@ pub(crate) struct Ask<'a> {
 }
 
 /// What is known of the slots that are accepted.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Matches<'a> {
-    /// All that live.
+    /// All that live; some do not.
     All,
+    /// All that live; nearly all do.
+    Most,
     /// No others than those of these rows.
     Rows(&'a Bitmap),
     /// No others than those of these nodes, a bit each, so many set.
@@ -78,8 +80,15 @@ impl Frozen {
     ) -> Found {
         let mut scratch = SCRATCH.take().unwrap_or_default();
         let passes = |node: u32| self.slots.of_node(node).any(accepts);
-        let search = Search { frozen: self, ask, matches, passes };
-        let found = search.run(&mut scratch, accepts);
+        let mut found = None;
+        if matches == Matches::Most {
+            // Looking up each candidate's death costs a cache miss; the few dead are left out last.
+            let search = Search { frozen: self, ask, matches, passes: |_| true };
+            found = Some(search.run(&mut scratch, accepts)).filter(|f| f.best.len() == ask.k);
+        }
+        let found = found.unwrap_or_else(|| {
+            Search { frozen: self, ask, matches, passes }.run(&mut scratch, accepts)
+        });
         SCRATCH.set(Some(scratch));
         found
     }
@@ -113,7 +122,9 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         let nodes = self.frozen.nodes();
         let plan = self.ask.plan.unwrap_or_else(|| self.frozen.costs.choose(expected, nodes, ef));
         let budget = match (plan, self.matches, self.ask.plan) {
-            (Plan::Scan, ..) | (_, Matches::All, _) | (.., Some(_)) => self.ask.budget,
+            (Plan::Scan, ..) | (_, Matches::All | Matches::Most, _) | (.., Some(_)) => {
+                self.ask.budget
+            }
             // A walk that goes on for longer than a scan takes was a mistake.
             _ => self.ask.budget.min(expected + nodes / 64 + WALK_LEAST),
         };
@@ -151,7 +162,7 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
     fn expected(&self) -> usize {
         let nodes = self.frozen.nodes();
         match self.matches {
-            Matches::All => nodes,
+            Matches::All | Matches::Most => nodes,
             Matches::Rows(rows) => rows.len().min(nodes),
             Matches::Nodes(_, count) => count,
             Matches::Unknown => {
@@ -209,7 +220,7 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         };
         let slots = &self.frozen.slots;
         match self.matches {
-            Matches::All | Matches::Unknown => nodes.all(&mut visit),
+            Matches::All | Matches::Most | Matches::Unknown => nodes.all(&mut visit),
             Matches::Nodes(words, _) => ones(words).all(&mut visit),
             Matches::Rows(rows) if slots.single() => {
                 rows.iter().filter_map(|row| slots.slot(row)).all(&mut visit)
@@ -258,7 +269,8 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         accepts: &impl Fn(u32) -> bool,
     ) -> Vec<(f32, u32)> {
         let (frozen, ask) = (self.frozen, self.ask);
-        let nodes = || scratch.pool.passing().take(count).map(|(_, node)| node);
+        let lives = |node: &u32| frozen.slots.of_node(*node).any(accepts);
+        let nodes = || scratch.pool.passing().map(|(_, node)| node).filter(lives).take(count);
         nodes().for_each(|node| frozen.prefetch_vector(node));
         let mut best = Vec::with_capacity(count);
         for node in nodes() {

@@ -32,6 +32,7 @@ mod sift;
 mod slots;
 mod space;
 mod store;
+mod tune;
 mod walk;
 
 pub use bitmap::Bitmap;
@@ -43,3 +44,4 @@ pub use options::Options;
 pub use plan::Plan;
 pub use space::{DIMENSIONS_MAX, Metric, ROW_LIMIT, Row, Space, VALUE_MAX};
 pub use store::Saved;
+pub use tune::Tuned;

@@ -1,6 +1,7 @@
 //! The index that a node holds: a frozen generation and a mutable segment, read as one.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -14,6 +15,9 @@ use crate::options::Options;
 use crate::plan::Plan;
 use crate::segment::{Death, Segment, Sequence};
 use crate::space::{ROW_LIMIT, Row, Space};
+
+/// With fewer dead than one in so many a search looks at deaths only at its end.
+const DEAD_SHARE: usize = 16;
 
 /// A row that a search found.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -66,6 +70,8 @@ pub struct LiveIndex {
     pub(crate) state: ArcSwap<State>,
     pub(crate) writer: Mutex<Writer>,
     pub(crate) merging: Mutex<()>,
+    /// As tuned; 0 if never.
+    pub(crate) ef: AtomicUsize,
 }
 
 /// What a reader sees: all writes up to `now`, none after.
@@ -141,7 +147,7 @@ impl State {
             |slot: u32| alive(slot) && slots.row(slot).is_some_and(|row| filter.accepts(row));
         let frozen = &generation.frozen;
         match filter {
-            Filter::All => frozen.find(ask, Matches::All, &alive),
+            Filter::All => frozen.find(ask, self.all(), &alive),
             Filter::Rows(rows) => frozen.find(ask, Matches::Rows(rows), &accepts),
             Filter::Prepared(set) => match set.nodes(&self.generation) {
                 Some((nodes, count)) => {
@@ -161,11 +167,21 @@ impl State {
         }
     }
 
+    fn all(&self) -> Matches<'static> {
+        let (slots, fresh) = (self.generation.frozen.slots.len(), self.segment.len());
+        // What lives in the generation is at least what lives less all that is fresh.
+        let dead = slots.saturating_sub(self.live.saturating_sub(fresh));
+        if dead * DEAD_SHARE < slots { Matches::Most } else { Matches::All }
+    }
+
     fn hits(&self, ask: Ask<'_>, filter: Filter<'_>, frozen: &Found) -> Vec<Hit> {
         let slots = &self.generation.frozen.slots;
         let of_slot = |&(score, slot): &(f32, u32)| Some(Hit { row: slots.row(slot)?, score });
         let accepts = |row: Row| filter.accepts(row);
-        let fresh = self.segment.best(ask.space, ask.query, ask.k, self.now, accepts);
+        let fresh = match self.segment.len() {
+            0 => Vec::new(),
+            _ => self.segment.best(ask.space, ask.query, ask.k, self.now, accepts),
+        };
         let fresh = fresh.into_iter().map(|(score, row)| Hit { row, score });
         let mut hits: Vec<Hit> = frozen.best.iter().filter_map(of_slot).chain(fresh).collect();
         hits.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.row.cmp(&b.row)));
@@ -194,6 +210,7 @@ impl LiveIndex {
             state: ArcSwap::from_pointee(state),
             writer: Mutex::new(Writer { fresh, journal: None }),
             merging: Mutex::new(()),
+            ef: AtomicUsize::new(0),
         }
     }
 

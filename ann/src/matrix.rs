@@ -70,13 +70,6 @@ impl Matrix {
         some
     }
 
-    /// Adds a row of `width - 1` values and one more.
-    pub(crate) fn push_extended(&mut self, row: &[f32], last: f32) {
-        debug_assert_eq!(row.len() + 1, self.width);
-        self.values.extend_from_slice(row);
-        self.values.push(last);
-    }
-
     /// All rows.
     pub(crate) fn view(&self) -> Rows<'_> {
         Rows::new(self.width, &self.values)

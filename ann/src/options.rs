@@ -9,6 +9,8 @@ pub struct Options {
     pub ef_construction: usize,
     /// Candidates among which a node's final links are chosen.
     pub ef_refine: usize,
+    /// Candidates that a search should keep where none were tuned: [`crate::LiveIndex::ef`].
+    pub ef: usize,
     /// Threads of a build. The graph is the same whatever their number.
     pub threads: usize,
     /// Vectors in the mutable segment from which [`crate::LiveIndex::needs_merge`] says yes.
@@ -27,6 +29,7 @@ impl Default for Options {
             links: 32,
             ef_construction: 40,
             ef_refine: 96,
+            ef: 96,
             threads: 2,
             merge_at: 4096,
             pending_max: 262_144,

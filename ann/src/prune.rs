@@ -1,7 +1,7 @@
 //! Which links a node keeps: near ones, but none in the shadow of a nearer one.
 //!
 //! The heuristic of Malkov and Yashunin (arXiv 1603.09320, algorithm 4): a candidate is kept if it is
-//! nearer to the node than to every neighbour kept so far, so that links point in all directions.
+//! no nearer to any neighbour kept so far than to the node, so that links point in all directions.
 
 use crate::kernel::squared_distance;
 use crate::matrix::Rows;
@@ -19,7 +19,7 @@ pub(crate) fn prune(rows: Rows<'_>, node: u32, mut candidates: Vec<Near>, room: 
             break;
         }
         let vector = rows.row(candidate as usize);
-        let open = |&other: &u32| squared_distance(vector, rows.row(other as usize)) > distance;
+        let open = |&other: &u32| squared_distance(vector, rows.row(other as usize)) >= distance;
         if candidate != node && kept.iter().all(open) {
             kept.push(candidate);
         }

@@ -60,7 +60,7 @@ fn sift_on(isa: Isa, bytes: &[u8], query: &[i8], ids: &[u32], above: i32, found:
     if lines == 0 || bytes.len() < lines * LINE {
         return;
     }
-    let table = Table { bytes, lines, query };
+    let table = Table { bytes, lines, query, last: bytes.len() / (lines * LINE) - 1 };
     match isa {
         Isa::Plain => table.plain(ids, above, found),
         #[cfg(target_arch = "x86_64")]
@@ -95,11 +95,13 @@ pub(crate) fn prefetch<T>(table: &[T], at: usize) {
     let _ = (table, at);
 }
 
-/// INVARIANT: `bytes` holds at least one code, `query` at least `lines` lines.
+/// INVARIANT: `bytes` holds `last + 1` codes of `lines` lines, `query` has at least `lines` lines.
 struct Table<'a> {
     bytes: &'a [u8],
     lines: usize,
     query: &'a [i8],
+    /// Number of the last whole code.
+    last: usize,
 }
 
 impl Table<'_> {
@@ -108,9 +110,8 @@ impl Table<'_> {
     }
 
     fn plain(&self, ids: &[u32], above: i32, found: &mut Sifted) {
-        let last = self.bytes.len() / self.size() - 1;
         for &id in ids {
-            let at = (id as usize).min(last) * self.size();
+            let at = (id as usize).min(self.last) * self.size();
             let code = self.bytes.get(at..at + self.size()).unwrap_or_default();
             let products = code.iter().zip(self.query).map(|(&c, &q)| i32::from(c) * i32::from(q));
             let score = products.sum();
@@ -131,8 +132,7 @@ mod x86 {
         /// The code of `id`, or the last one.
         #[inline(always)]
         fn code(&self, id: u32) -> *const u8 {
-            let last = self.bytes.len() / self.size() - 1;
-            let at = (id as usize).min(last) * self.size();
+            let at = (id as usize).min(self.last) * self.size();
             // SAFETY: `at` is the start of a whole code, by the clamp and the table's invariant.
             unsafe { self.bytes.as_ptr().add(at) }
         }

@@ -2,12 +2,13 @@
 //!
 //! Little-endian, in this order: magic, version; the caller's stamp; the space; the frozen generation
 //! (rows in node order, bounds of each node's rows if any has several, vectors, links); the rows of it
-//! that are dead; fresh rows and their vectors; the SHA-256 of all before. Codes are not stored: they
+//! that are dead; fresh rows and their vectors; the tuned `ef`, 0 if none; the SHA-256 of all before. Codes are not stored: they
 //! follow from the vectors.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use crate::bytes::{Sink, Spring, unusable};
 use crate::error::AnnError;
@@ -53,6 +54,7 @@ impl LiveIndex {
             let out = File::create(&beside)?;
             let mut sink = Sink::new(BufWriter::new(&out));
             sink.state(&self.space, &state, stamp)?;
+            sink.u32(u32::try_from(self.ef.load(Ordering::Relaxed)).unwrap_or_default())?;
             let sealed = sink.seal()?;
             out.sync_all()?;
             // Only whole and synced does it take its name.
@@ -85,9 +87,12 @@ impl LiveIndex {
         }
         let mut spring = Spring::new(BufReader::new(source), bytes)?;
         let (state, stamp) = spring.state(space)?;
+        let ef = spring.u32()?;
         let sha256 = spring.check(expected)?;
         let saved = Saved { sha256, bytes, rows: state.live, stamp };
-        Ok((Self::of(space.clone(), options, state), saved))
+        let index = Self::of(space.clone(), options, state);
+        index.ef.store(ef as usize, Ordering::Relaxed);
+        Ok((index, saved))
     }
 }
 

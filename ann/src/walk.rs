@@ -85,6 +85,27 @@ impl Seen {
         new
     }
 
+    /// Notes these nodes, and calls `each` with every one. Holds its tables in registers: after each
+    /// store the compiler would have to read them again through `self`.
+    #[inline(always)]
+    fn note_all(&mut self, nodes: &[u32], each: impl Fn(u32)) {
+        self.reserve(nodes.len());
+        let (bits, log) = (self.bits.as_mut_slice(), self.log.as_mut_slice());
+        let mut len = self.len;
+        for &node in nodes {
+            let bit = 1_u64 << (node & 63);
+            let Some(word) = bits.get_mut((node >> 6) as usize) else { continue };
+            let new = *word & bit == 0;
+            *word |= bit;
+            if let Some(slot) = log.get_mut(len) {
+                *slot = node;
+            }
+            len += usize::from(new);
+            each(node);
+        }
+        self.len = len;
+    }
+
     #[inline]
     fn since(&self, from: usize) -> &[u32] {
         self.log.get(from..self.len).unwrap_or_default()
@@ -232,12 +253,12 @@ impl Map {
         while expanded < ABREAST {
             let Some(node) = pool.expand() else { break };
             expanded += 1;
-            let links = self.graph.links(node);
-            seen.reserve(links.len());
-            for &link in links {
-                seen.note(link);
-                self.prefetch_code(link);
-            }
+            let (codes, lines) = (self.codes.bytes(), self.codes.lines());
+            seen.note_all(self.graph.links(node), |link| {
+                for line in 0..lines {
+                    prefetch(codes, (link as usize * lines + line) * LINE);
+                }
+            });
         }
         expanded
     }

@@ -118,6 +118,23 @@ fn l2_finds_its_neighbours_after_merges() {
 }
 
 #[test]
+fn tuning_keeps_what_suffices_and_files_keep_it() {
+    let all = vectors(4500, 0);
+    let index = index(Metric::Cosine, 2);
+    fill(&index, &all[..4400], 0);
+    let queries: Vec<&[f32]> = all[4400..].iter().map(Vec::as_slice).collect();
+    index.merge().unwrap();
+    let some = index.tune(&queries, K, 0.80).unwrap().unwrap();
+    let most = index.tune(&queries, K, 0.98).unwrap().unwrap();
+    assert!(some.recall >= 0.80 && most.recall >= 0.98 && some.ef <= most.ef);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    index.save(&path, 0).unwrap();
+    let (opened, _) = LiveIndex::open(&path, index.space(), Options::default(), None).unwrap();
+    assert_eq!((index.ef(), opened.ef()), (most.ef, most.ef));
+}
+
+#[test]
 fn a_build_is_the_same_on_one_thread_and_on_two() {
     let all = vectors(9500, 0);
     let folder = tempfile::tempdir().unwrap();

@@ -117,13 +117,6 @@ impl Set {
     }
 }
 
-/// The share of the true rows that were found, over all queries.
-pub(crate) fn recall(truth: &[Vec<Row>], found: &[Vec<Row>]) -> f64 {
-    let wanted: usize = truth.iter().map(Vec::len).sum();
-    let hits = truth.iter().zip(found).map(|(t, f)| t.iter().filter(|r| f.contains(r)).count());
-    hits.sum::<usize>() as f64 / wanted.max(1) as f64
-}
-
 fn truth(space: &Space, base: &Matrix, queries: &Matrix, rows: Option<&Bitmap>) -> Vec<Vec<Row>> {
     let queries: Vec<&[f32]> = queries.iter().collect();
     let best = |query: &&[f32]| {

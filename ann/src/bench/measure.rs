@@ -1,11 +1,12 @@
 //! Engines taking turns, and the best of each one's rounds.
 
-use super::data::{Set, recall};
+use super::data::Set;
 use super::engine::{Bare, Engine, Ours, Pass, name_of};
 use super::peers;
 use super::report::{Report, Row};
 use super::{BenchError, Config};
 use crate::plan::Plan;
+use crate::tune::share;
 
 /// A point of an engine's curve.
 struct Point {
@@ -98,7 +99,7 @@ impl Point {
             filter: case.filter.clone(),
             k: super::data::K,
             ef: self.ef,
-            recall: recall(&case.truth, &pass.found),
+            recall: share(&case.truth, &pass.found),
             qps: queries / (pass.cpu_us * 1e-6),
             mean_us: pass.cpu_us / queries,
             p50_us: each.get(each.len() / 2).copied(),
