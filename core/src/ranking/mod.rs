@@ -10,6 +10,8 @@ mod pipeline;
 mod scorer;
 mod slate;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use candidate::{Candidate, Part};
 pub use filter::{AgeFloor, Barred, Excluded, Expired, Filter, Hidden, Wanted};

@@ -1,5 +1,7 @@
 //! The sources of candidates.
 
+use std::collections::BTreeSet;
+
 use bailiwick_core::ids::{ItemId, UnixMillis};
 use bailiwick_core::policy::{Signal, SignalSet};
 use bailiwick_core::ranking::{Part, Row, Shelf, Source, SourceError};
@@ -232,7 +234,7 @@ impl Source for Category<'_> {
         let mut rows: Vec<Row> =
             popular_rows(self.shelf, self.popular).filter(inside).take(wanted).collect();
         if rows.len() < wanted {
-            let known: std::collections::BTreeSet<Row> = rows.iter().copied().collect();
+            let known: BTreeSet<Row> = rows.iter().copied().collect();
             let others = self.shelf.in_category(self.category).filter(|row| !known.contains(row));
             rows.extend(others.filter(|row| keep(*row)).take(wanted - known.len()));
         }
@@ -278,13 +280,13 @@ impl Source for Interests<'_> {
         let mut rows: Vec<Row> =
             popular_rows(self.shelf, self.popular).filter(inside).take(wanted).collect();
         if rows.len() < wanted {
-            let known: std::collections::BTreeSet<Row> = rows.iter().copied().collect();
+            let mut known: BTreeSet<Row> = rows.iter().copied().collect();
             let chosen = &self.interests.categories;
             let others = chosen.iter().flat_map(|category| self.shelf.in_category(category));
-            let fresh = others.filter(|row| !known.contains(row) && keep(*row));
-            rows.extend(fresh.take(wanted - known.len()));
+            // An item of two chosen categories comes by twice.
+            let fresh = others.filter(|row| keep(*row) && known.insert(*row));
+            rows.extend(fresh.take(wanted - rows.len()));
         }
-        rows.dedup();
         Ok(by_place(Self::NAME, Some(Signal::Exp), rows.into_iter(), wanted))
     }
 }
