@@ -15,6 +15,11 @@ use crate::cluster::Seed;
 
 /// Users groups of a domain where nothing else is said.
 const USERS_GROUPS_DEFAULT: u16 = 2;
+/// A snapshot is made after this many entries where nothing else is said.
+const SNAPSHOT_EVERY_DEFAULT: u64 = 10_000;
+const SNAPSHOT_EVERY_MIN: u64 = 10;
+const LOG_SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+const LOG_SEGMENT_BYTES_MIN: u64 = 64 << 10;
 
 /// The configuration as it is written.
 ///
@@ -50,6 +55,10 @@ pub struct RawConfig {
     pub tokens: RawTokens,
     /// Bytes of the state's page cache.
     pub state_cache_bytes: Option<u64>,
+    /// Entries after which a group makes a snapshot and purges its log.
+    pub snapshot_every: Option<u64>,
+    /// Bytes after which the log begins a new segment.
+    pub log_segment_bytes: Option<u64>,
 }
 
 /// Addresses as text.
@@ -137,6 +146,10 @@ pub struct Config {
     pub anonymous_service: Service,
     /// Bytes of the state's page cache.
     pub state_cache_bytes: Option<u64>,
+    /// Entries after which a group makes a snapshot and purges its log.
+    pub snapshot_every: u64,
+    /// Bytes after which the log begins a new segment.
+    pub log_segment_bytes: u64,
 }
 
 /// Everything that is wrong with a configuration.
@@ -222,6 +235,18 @@ impl TryFrom<RawConfig> for Config {
         if users_groups == 0 || users_groups > 256 {
             errors.0.push(format!("  users_groups: {users_groups} is not 1 to 256"));
         }
+        let snapshot_every = raw.snapshot_every.unwrap_or(SNAPSHOT_EVERY_DEFAULT);
+        if snapshot_every < SNAPSHOT_EVERY_MIN {
+            errors.0.push(format!(
+                "  snapshot_every: {snapshot_every} entries are fewer than {SNAPSHOT_EVERY_MIN}"
+            ));
+        }
+        let log_segment_bytes = raw.log_segment_bytes.unwrap_or(LOG_SEGMENT_BYTES_DEFAULT);
+        if log_segment_bytes < LOG_SEGMENT_BYTES_MIN {
+            errors.0.push(format!(
+                "  log_segment_bytes: {log_segment_bytes} are fewer than {LOG_SEGMENT_BYTES_MIN}"
+            ));
+        }
         match (listen_peers, listen_edge, listen_admin, tokens, errors.0.is_empty()) {
             (
                 Some(listen_peers),
@@ -247,6 +272,8 @@ impl TryFrom<RawConfig> for Config {
                 tokens,
                 anonymous_service,
                 state_cache_bytes: raw.state_cache_bytes,
+                snapshot_every,
+                log_segment_bytes,
             }),
             _ => Err(ConfigErrors(errors.0)),
         }

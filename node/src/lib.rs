@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod decisions;
 pub mod log;
+pub mod mutant;
 pub mod raft;
 pub mod receipt;
 pub mod recommend;

@@ -45,6 +45,7 @@ pub enum Mode {
 pub struct Cluster {
     pub(crate) binary: PathBuf,
     dir: PathBuf,
+    state: PathBuf,
     // Held for their standard inputs: what they run ends when these are closed.
     _keeper: Child,
     pub(crate) revived: Mutex<Vec<ChildStdin>>,
@@ -57,10 +58,32 @@ impl Cluster {
     /// When it does not become ready.
     #[must_use]
     pub fn start(binary: &str, mode: Mode) -> Self {
-        let dir = tempfile::Builder::new().prefix("bailiwick-tests-").tempdir().unwrap().keep();
+        let dir = scratch();
+        let state = dir.join("state");
+        Self::start_in(Path::new(binary), mode, dir, state, &[])
+    }
+
+    /// The same over a state that is kept elsewhere, and outlives the cluster. `settings` are variables of
+    /// the environment: those of nodes begin with `BAILIWICK_NODE_`.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    #[must_use]
+    pub fn start_on(binary: &Path, mode: Mode, state: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::start_in(binary, mode, scratch(), state.to_owned(), settings)
+    }
+
+    fn start_in(
+        binary: &Path,
+        mode: Mode,
+        dir: PathBuf,
+        state: PathBuf,
+        settings: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER, "keeper"]).arg(&dir).arg(binary).args(["dev", "--dir"]);
-        command.arg(dir.join("state")).args(["--base-port", "0", "--data", "none"]);
+        command.arg(&state).args(["--base-port", "0", "--data", "none"]);
+        command.envs(settings.iter().copied());
         if mode == Mode::Processes {
             command.args(["--processes", "--no-restart"]);
         }
@@ -68,13 +91,18 @@ impl Cluster {
         let mut keeper = command.spawn().unwrap();
         let lines = lines_of(&mut keeper);
         await_ready(&lines, &dir);
-        Self { binary: binary.into(), dir, _keeper: keeper, revived: Mutex::default() }
+        Self { binary: binary.into(), dir, state, _keeper: keeper, revived: Mutex::default() }
     }
 
     /// Where the state is kept.
     #[must_use]
     pub fn state(&self) -> PathBuf {
-        self.dir.join("state")
+        self.state.clone()
+    }
+
+    /// The file with the number of the process that runs all of it.
+    pub(crate) fn pid_file(&self) -> PathBuf {
+        self.dir.join("dev.pid")
     }
 
     /// The layout of the state.
@@ -195,6 +223,10 @@ impl Cluster {
         let found = found.ok_or_else(|| format!("there is no group {group}"))?;
         found.leader.ok_or_else(|| format!("{group} has no leader"))
     }
+}
+
+fn scratch() -> PathBuf {
+    tempfile::Builder::new().prefix("bailiwick-tests-").tempdir().unwrap().keep()
 }
 
 fn config(path: &Path) -> toml::Table {

@@ -25,6 +25,23 @@ pub enum Signal {
     Continue,
 }
 
+fn send(pid: &str, signal: Signal) {
+    let flag = match signal {
+        Signal::Kill => "-KILL",
+        Signal::Stop => "-STOP",
+        Signal::Continue => "-CONT",
+    };
+    let line = format!("kill {flag} {pid}");
+    Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).status().unwrap();
+}
+
+/// The letter that the kernel has for what a process does; none when there is no such process.
+fn state_of(pid: &str) -> Option<char> {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid).join("stat")).ok()?;
+    // The name, in brackets, may hold anything.
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
 impl Cluster {
     fn pid(&self, node: &str) -> String {
         let text = fs::read_to_string(self.layout().node(node).join("pid")).unwrap();
@@ -36,13 +53,37 @@ impl Cluster {
     /// # Panics
     /// When signals can't be sent at all.
     pub fn signal(&self, node: &str, signal: Signal) {
-        let flag = match signal {
-            Signal::Kill => "-KILL",
-            Signal::Stop => "-STOP",
-            Signal::Continue => "-CONT",
-        };
-        let line = format!("kill {flag} {}", self.pid(node));
-        Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).status().unwrap();
+        send(&self.pid(node), signal);
+    }
+
+    /// Halts everything at one moment, where all runs in one process.
+    ///
+    /// # Panics
+    /// When it does not halt.
+    pub async fn freeze(&self) {
+        let pid = self.whole();
+        send(&pid, Signal::Stop);
+        eventually("the cluster halts", BACK, || async {
+            let state = state_of(&pid);
+            if state == Some('T') { Ok(()) } else { Err(format!("{state:?}")) }
+        })
+        .await;
+    }
+
+    /// Ends everything at one moment, where all runs in one process, and waits until it is gone.
+    pub async fn die(&self) {
+        let pid = self.whole();
+        send(&pid, Signal::Kill);
+        eventually("the cluster is gone", BACK, || async {
+            // Its keeper may not have waited for it yet, but its files are closed by then.
+            let state = state_of(&pid);
+            if matches!(state, None | Some('Z')) { Ok(()) } else { Err(format!("{state:?}")) }
+        })
+        .await;
+    }
+
+    fn whole(&self) -> String {
+        fs::read_to_string(self.pid_file()).unwrap().trim().to_owned()
     }
 
     /// Whether a node's process is there. One that has ended but has not been waited for still counts: some

@@ -11,4 +11,5 @@ pub mod catalogue;
 pub mod cluster;
 pub mod faults;
 pub mod person;
+pub mod stranger;
 pub mod wait;

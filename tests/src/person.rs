@@ -1,5 +1,7 @@
 //! A person as an app sees them: a token, an edge, and what they may ask.
 
+use std::time::Duration;
+
 use bailiwick::client::{self, Client, Raw};
 use bailiwick::dev::TokenArgs;
 use bailiwick_core::ids::Subject;
@@ -12,6 +14,7 @@ use serde_json::{Value, json};
 use tonic::Request;
 
 use crate::cluster::Cluster;
+use crate::wait::eventually;
 
 /// Whether the global privacy control is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,12 +88,13 @@ impl<'a> Person<'a> {
         }
     }
 
-    /// A ranked list from the router of domain `at`, over HTTP.
+    /// A ranked list from the router of domain `at`, over HTTP, with home in reach.
     ///
     /// # Panics
     /// When there is none.
     pub async fn list(&self, at: &str, request: &v1::RecommendRequest) -> v1::RecommendResponse {
-        self.at(at).post("/v1/recommendations", request).await.unwrap()
+        let client = self.at(at);
+        with_home(|| async { client.post("/v1/recommendations", request).await.unwrap() }).await
     }
 
     /// The same over gRPC.
@@ -98,6 +102,14 @@ impl<'a> Person<'a> {
     /// # Panics
     /// When there is none.
     pub async fn list_grpc(
+        &self,
+        at: &str,
+        request: &v1::RecommendRequest,
+    ) -> v1::RecommendResponse {
+        with_home(|| self.one_list_grpc(at, request)).await
+    }
+
+    async fn one_list_grpc(
         &self,
         at: &str,
         request: &v1::RecommendRequest,
@@ -166,6 +178,26 @@ impl<'a> Person<'a> {
         let answer = self.at(&self.home()).get("/v1/me/export").await;
         answer.map_err(|error| error.to_string())
     }
+}
+
+/// Asks until the answer does not say that home is out of reach: on a crowded machine a replica may not be
+/// confirmed in time, and then it says so, lawfully.
+async fn with_home<F>(mut ask: impl FnMut() -> F) -> v1::RecommendResponse
+where
+    F: Future<Output = v1::RecommendResponse>,
+{
+    let look = || {
+        let asked = ask();
+        async {
+            let answer = asked.await;
+            let codes = answer.decision.iter().flat_map(|decision| &decision.reason_codes);
+            match codes.into_iter().any(|code| code == "HOME_UNREACHABLE") {
+                true => Err(told(&answer)),
+                false => Ok(answer),
+            }
+        }
+    };
+    eventually("home is in reach", Duration::from_secs(60), look).await.0
 }
 
 /// A decision in one line, as the case tables write it:

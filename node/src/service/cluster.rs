@@ -1,5 +1,6 @@
 //! What operators and routers learn of the cluster.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -69,31 +70,22 @@ impl State {
         call: edge::ClusterStatusCall,
     ) -> Result<v1::ClusterStatus, Failure> {
         self.caller(call.caller)?.allowed(Scope::ClusterAdmin)?;
-        let mut status = self.own_status();
         let view = self.control.view();
-        let others: Vec<&DomainId> = view.domains.keys().filter(|d| *d != self.domain()).collect();
-        let asked = join_all(others.iter().map(|domain| self.status_of(&view, domain))).await;
-        for other in asked.into_iter().flatten() {
-            let pinned = |group: &v1::GroupStatus| group.group.starts_with("users-");
-            status.groups.extend(other.groups.into_iter().filter(pinned));
-            status.placement_violations.extend(other.placement_violations);
-        }
-        status.domains =
-            view.domains.keys().map(|domain| self.domain_status(&view, domain)).collect();
-        Ok(status)
+        let others = view.nodes.keys().filter(|node| **node != self.identity.name);
+        let asked = join_all(others.map(|node| self.status_of(node))).await;
+        let all = [self.own_status()].into_iter().chain(asked.into_iter().flatten());
+        let domains = view.domains.keys().map(|domain| self.domain_status(&view, domain));
+        Ok(v1::ClusterStatus { domains: domains.collect(), ..merged(all) })
     }
 
-    async fn status_of(&self, view: &ControlView, domain: &DomainId) -> Option<v1::ClusterStatus> {
-        let request = StatusRequest { format: 1 };
-        let nodes = view.nodes.values().filter(|node| node.site.domain == *domain);
-        for node in nodes.filter(|node| self.reachable(&node.site.name)) {
-            let asked =
-                ask_one(&self.mesh, &node.site.name, STATUS_LANE, &request, STATUS_WITHIN).await;
-            if let Some(status) = asked.and_then(|bytes| v1::ClusterStatus::decode(bytes).ok()) {
-                return Some(status);
-            }
+    /// How the groups are that run on a node; none while it does not answer.
+    async fn status_of(&self, node: &NodeName) -> Option<v1::ClusterStatus> {
+        if !self.reachable(node) {
+            return None;
         }
-        None
+        let request = StatusRequest { format: 1 };
+        let asked = ask_one(&self.mesh, node, STATUS_LANE, &request, STATUS_WITHIN).await;
+        v1::ClusterStatus::decode(asked?).ok()
     }
 
     fn domain_status(&self, view: &ControlView, domain: &DomainId) -> v1::DomainStatus {
@@ -135,6 +127,39 @@ impl State {
     }
 }
 
+/// One status of what nodes say of their own groups. The newest term knows the leader and the members;
+/// how far a member has applied, the member itself knows best.
+fn merged(all: impl IntoIterator<Item = v1::ClusterStatus>) -> v1::ClusterStatus {
+    let mut whole = v1::ClusterStatus::default();
+    let mut groups: BTreeMap<String, v1::GroupStatus> = BTreeMap::new();
+    let mut violations = BTreeSet::new();
+    for status in all {
+        whole.cluster = status.cluster;
+        violations.extend(status.placement_violations);
+        for told in status.groups {
+            match groups.entry(told.group.clone()) {
+                Entry::Vacant(entry) => drop(entry.insert(told)),
+                Entry::Occupied(entry) => merge(entry.into_mut(), told),
+            }
+        }
+    }
+    whole.groups = groups.into_values().collect();
+    whole.placement_violations = violations.into_iter().collect();
+    whole
+}
+
+fn merge(known: &mut v1::GroupStatus, mut told: v1::GroupStatus) {
+    let rank =
+        |group: &v1::GroupStatus| (!group.members.is_empty(), group.term, group.leader.is_some());
+    if rank(&told) > rank(known) {
+        std::mem::swap(known, &mut told);
+    }
+    for member in &mut known.members {
+        let same = told.members.iter().find(|other| other.node == member.node);
+        member.applied = member.applied.max(same.and_then(|other| other.applied));
+    }
+}
+
 fn text_keys(edges: &BTreeMap<DomainId, String>) -> BTreeMap<String, String> {
     edges.iter().map(|(domain, edge)| (domain.to_string(), edge.clone())).collect()
 }
@@ -162,5 +187,40 @@ fn group_status(group: &Group) -> v1::GroupStatus {
         leader: group.leader().map(|(_, name)| name.to_string()),
         term: metrics.current_term,
         members: members.collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(term: u64, leader: Option<&str>, members: &[(&str, Option<u64>)]) -> v1::ClusterStatus {
+        let member = |(node, applied): &(&str, Option<u64>)| v1::MemberStatus {
+            node: (*node).into(),
+            role: "voter".into(),
+            applied: *applied,
+        };
+        let group = v1::GroupStatus {
+            group: "control".into(),
+            leader: leader.map(str::to_owned),
+            term,
+            members: members.iter().map(member).collect(),
+        };
+        v1::ClusterStatus { groups: vec![group], ..v1::ClusterStatus::default() }
+    }
+
+    #[test]
+    fn the_newest_term_knows_the_members_and_each_member_its_own_place() {
+        let whole = merged([
+            told(0, None, &[]),
+            told(3, None, &[("a", Some(5)), ("b", None)]),
+            told(4, Some("a"), &[("a", Some(9)), ("b", None), ("c", Some(2))]),
+            told(3, Some("b"), &[("a", None), ("b", Some(7)), ("d", Some(1))]),
+        ]);
+        assert_eq!(whole.groups.len(), 1);
+        let group = &whole.groups[0];
+        assert_eq!((group.term, group.leader.as_deref()), (4, Some("a")));
+        let applied: Vec<_> = group.members.iter().map(|m| (m.node.as_str(), m.applied)).collect();
+        assert_eq!(applied, [("a", Some(9)), ("b", Some(7)), ("c", Some(2))]);
     }
 }

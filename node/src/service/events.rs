@@ -1,5 +1,6 @@
 //! Events: decided, sealed, and durable on a quorum before they are acknowledged.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use bailiwick_core::ids::{DomainId, UnixMillis};
@@ -11,6 +12,7 @@ use bailiwick_proto::failure::Failure;
 use bailiwick_proto::validate::{self, CheckedEvent};
 use bailiwick_proto::{edge, v1};
 use bytes::Bytes;
+use futures::future::poll_immediate;
 use tokio::task::spawn_blocking;
 
 use super::State;
@@ -20,8 +22,9 @@ use super::people::Household;
 use super::person::lacks_quorum;
 use crate::buffer::{Batch, BufferError, Delivery, Facts};
 use crate::cluster::GroupError;
+use crate::mutant::{Mutant, planted};
 use crate::seal::PersonKey;
-use crate::users::{Applied, EventKind, NewEvent};
+use crate::users::{Applied, NewEvent};
 
 /// A day's salt may be opened by somebody else meanwhile; then the command is made anew.
 const SALT_TRIES: usize = 5;
@@ -65,7 +68,7 @@ impl State {
         let (issuer, subject) = (&verified.issuer, verified.person());
         let key = self.people.key(issuer, subject);
         let now = (self.clock)();
-        let events = batch.events.into_iter().filter_map(|event| new_event(event, now)).collect();
+        let events = batch.events.into_iter().map(|event| new_event(event, now)).collect();
         let incoming = Incoming { household: self.people.household(&key)?, key, events };
         let known = self.known(&caller, batch.receipt.as_deref(), &law).await?;
         if known.reach == HomeReach::Unreachable && self.is_home(&law) {
@@ -98,6 +101,10 @@ impl State {
             EventStore::Linked(domain) if domain == self.domain() => {
                 if !self.is_home(law) {
                     self.tell_home(caller, law).await?;
+                }
+                #[cfg(feature = "mutants")]
+                if planted(Mutant::TellAbroad) {
+                    self.tell_abroad(&incoming.key).await?;
                 }
                 self.linked(incoming).await?
             }
@@ -157,7 +164,12 @@ impl State {
         command: &Pinned<Bytes>,
     ) -> Result<(Applied, u64), NotTaken> {
         let command = command.open(&self.standpoint).map_err(|e| refused(&e))?.clone();
-        match household.group.propose(command, self.timing.events_within).await {
+        let mut proposing = pin!(household.group.propose(command, self.timing.events_within));
+        if planted(Mutant::AcknowledgeEarly) {
+            let _ = poll_immediate(&mut proposing).await;
+            return Ok((Applied { accepted: 1, ..Applied::default() }, 0));
+        }
+        match proposing.await {
             Ok(done) => {
                 let applied = Applied::decode(&done.outcome).map_err(Failure::from)?;
                 Ok((applied, done.log_index))
@@ -266,16 +278,16 @@ impl State {
     }
 }
 
-fn new_event(event: CheckedEvent, now: UnixMillis) -> Option<NewEvent> {
-    Some(NewEvent {
+fn new_event(event: CheckedEvent, now: UnixMillis) -> NewEvent {
+    NewEvent {
         id: event.id,
         item: event.item,
-        kind: EventKind::parse(event.kind.as_str())?,
+        kind: event.kind,
         value: event.value,
         at: event.at.unwrap_or(now),
         log_id: event.log_id,
         position: event.position,
-    })
+    }
 }
 
 fn answer(

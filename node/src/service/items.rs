@@ -37,6 +37,15 @@ impl State {
         }
     }
 
+    /// What no code may do: see [`crate::mutant::Mutant::TellAbroad`].
+    #[cfg(feature = "mutants")]
+    pub(super) async fn tell_abroad(&self, person: &crate::seal::PersonKey) -> Result<(), Failure> {
+        let key: String = person.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let item = v1::Item { item: format!("users-eu-{key}"), ..v1::Item::default() };
+        let rows = vec![catalog::row_of(item)];
+        self.change_catalog(Change::PutItems(PutItems { items: rows })).await.map(drop)
+    }
+
     pub(super) async fn put_items(
         &self,
         call: edge::PutItemsCall,

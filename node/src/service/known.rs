@@ -3,15 +3,26 @@
 use bailiwick_core::ids::{DomainId, ItemId};
 use bailiwick_core::pinned::Pinned;
 use bailiwick_core::policy::{
-    Applicable, Asking, Consent, HomeReach, SensitiveConsent, Signal, SignalSet, Toggle,
+    Applicable, Asking, Consent, Decision, HomeReach, Reason, SensitiveConsent, Signal, SignalSet,
+    Toggle, Variant,
 };
 use bailiwick_proto::failure::Failure;
 
 use super::State;
 use super::caller::Caller;
+use crate::mutant::{Mutant, planted};
 use crate::receipt::{Holder, ReceiptFacts};
 use crate::recommend::{Declared, History, Touch};
 use crate::users::{ConsentState, Interaction, Person};
+
+/// Whether the person's choices could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Choices {
+    /// At home, from a receipt, or there are none to read.
+    Read,
+    /// Home can't be reached and no receipt tells them: what is granted may be less than they chose.
+    Unread,
+}
 
 /// The person's choices, and where they were read.
 pub(super) struct Known {
@@ -19,6 +30,8 @@ pub(super) struct Known {
     pub(super) sensitive: SensitiveConsent,
     pub(super) toggle: Toggle,
     pub(super) reach: HomeReach,
+    /// Whether the choices above are the person's own.
+    pub(super) choices: Choices,
     /// Items never to be shown.
     pub(super) blocked: Vec<ItemId>,
     /// The rows, at home.
@@ -29,16 +42,22 @@ pub(super) struct Known {
 
 impl Known {
     /// Of somebody who shows no token, or whose home keeps nothing.
-    fn nobody(reach: HomeReach) -> Self {
+    fn nobody() -> Self {
         Self {
+            choices: Choices::Read,
             consent: Consent::None,
             sensitive: SensitiveConsent::Na,
             toggle: Toggle::Unset,
-            reach,
+            reach: HomeReach::Reachable,
             blocked: Vec::new(),
             person: None,
             receipt: None,
         }
+    }
+
+    /// Of somebody whose home is out of reach, and who carries nothing that tells their choices.
+    fn unread() -> Self {
+        Self { choices: Choices::Unread, reach: HomeReach::Unreachable, ..Self::nobody() }
     }
 
     fn of_receipt(facts: ReceiptFacts, reach: HomeReach) -> Self {
@@ -47,6 +66,7 @@ impl Known {
             sensitive: facts.sensitive,
             toggle: facts.toggle,
             reach,
+            choices: Choices::Read,
             blocked: facts.blocked,
             person: None,
             receipt: None,
@@ -64,6 +84,7 @@ impl Known {
             sensitive: consent.sensitive,
             toggle: consent.toggle,
             reach: HomeReach::Reachable,
+            choices: Choices::Read,
             blocked,
             person: Some(person),
             receipt,
@@ -82,6 +103,18 @@ impl Known {
             reach: self.reach,
         }
     }
+
+    /// The decision, saying also where it rests on choices that could not be read: less may be granted
+    /// than the person chose, and the model's own step 4 says so only where stored signals fell away.
+    pub(super) fn told(&self, mut decision: Decision) -> Decision {
+        if planted(Mutant::WidenPack) {
+            decision.variant = Variant::ProfileFull;
+        }
+        if self.choices == Choices::Unread {
+            decision.reasons.insert(Reason::HomeUnreachable);
+        }
+        decision
+    }
 }
 
 impl State {
@@ -94,10 +127,10 @@ impl State {
         law: &Applicable,
     ) -> Result<Known, Failure> {
         if caller.verified.is_none() {
-            return Ok(Known::nobody(HomeReach::Reachable));
+            return Ok(Known::nobody());
         }
         match &law.home.domain {
-            None => Ok(Known::nobody(HomeReach::Reachable)),
+            None => Ok(Known::nobody()),
             Some(home) if home == self.domain() => match self.at_home(caller).await? {
                 Some(known) => Ok(known),
                 None => Ok(self.carried(caller, receipt, home_of(law))),
@@ -127,7 +160,10 @@ impl State {
         }
         let person = household.person(&key)?;
         let open = person.open(&self.standpoint).map_err(|e| refused(&e))?;
-        let consent = open.consent.clone();
+        let mut consent = open.consent.clone();
+        if planted(Mutant::StaleConsent) && consent.consent != Consent::None {
+            consent.consent = Consent::Granted;
+        }
         let blocked = open.blocked.iter().map(|block| block.item.clone()).collect();
         let receipt = self.receipt_of(caller, &consent, &open.blocked);
         Ok(Some(Known::at_home(&consent, blocked, person, receipt)))
@@ -139,7 +175,7 @@ impl State {
             receipt.zip(home).and_then(|(text, home)| self.read_receipt(caller, text, home));
         match facts {
             Some(facts) => Known::of_receipt(facts, HomeReach::Unreachable),
-            None => Known::nobody(HomeReach::Unreachable),
+            None => Known::unread(),
         }
     }
 

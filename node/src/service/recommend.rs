@@ -55,7 +55,7 @@ impl State {
         let law = self.law.applicable(caller.home(), &caller.location, (self.clock)());
         let mut known = self.known(&caller, query.receipt.as_deref(), &law).await?;
         let asking = known.asking(&caller, self);
-        let decision = decide_under(&law, &asking);
+        let decision = known.told(decide_under(&law, &asking));
         let log_id = self.log_decision("recommend", &caller, &asking, &decision)?;
         let (person, source) = self.profile(&caller, &mut known, &decision, &law).await?;
         let mut answer = self.rank(&caller, &query, &known, &decision, person.as_ref())?;

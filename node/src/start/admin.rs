@@ -104,6 +104,9 @@ impl State {
         if self.control.view().packs.packs().next().is_none() {
             pending.push("no policy pack is known".into());
         }
+        if self.law.lease_left().is_zero() {
+            pending.push("the lease on the policy packs has run out".into());
+        }
         let skew = self.heard.skew_ms();
         if skew.abs() > limits::CLOCK_SKEW_MS_MAX {
             pending.push(format!("this node's clock is {} ms off its peers'", -skew));
@@ -182,9 +185,9 @@ impl Numbers {
                 SampleType::Counter => MetricType::Counter,
                 SampleType::Gauge => MetricType::Gauge,
             };
-            let name = format!("net_{}", first.name.trim_end_matches("_total"));
-            let mut encoder =
-                encoder.encode_descriptor(&name, "Links between nodes", None, kind)?;
+            // A counter's suffix is the encoder's to add.
+            let name = first.name.trim_end_matches("_total");
+            let mut encoder = encoder.encode_descriptor(name, "Links between nodes", None, kind)?;
             for sample in family {
                 let metric = encoder.encode_family(&sample.labels)?;
                 match sample.sample_type {

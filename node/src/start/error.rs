@@ -1,6 +1,7 @@
 //! Why a node does not start.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use bailiwick_core::kind::Kind;
 use bailiwick_net::quic::QuicError;
@@ -74,6 +75,17 @@ pub enum StartError {
         /// What it said.
         why: String,
     },
+    /// The keys are another domain's.
+    #[error(
+        "the keys in {} are not those of domain {domain}, which the certificate names: set keys_dir to \
+         the folder that `bailiwick pki init --domain {domain}` made", keys.display()
+    )]
+    Keys {
+        /// Where the keys are.
+        keys: PathBuf,
+        /// The domain of the certificate.
+        domain: String,
+    },
     /// The trust bundle lacks this node's own domain.
     #[error("the trust bundle does not know domain {0}")]
     Domain(String),
@@ -94,7 +106,7 @@ impl StartError {
             Self::Store(error) => error.kind(),
             Self::Group(error) => error.kind(),
             Self::Buffer(error) => error.kind(),
-            Self::Role | Self::Domain(_) => Kind::Invalid,
+            Self::Role | Self::Domain(_) | Self::Keys { .. } => Kind::Invalid,
             Self::Bind { .. } | Self::Socket(_) => Kind::Unavailable,
             Self::Raft { .. } | Self::Decisions(_) => Kind::Broken,
         }

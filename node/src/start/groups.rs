@@ -21,7 +21,8 @@ use crate::cluster::{Admit, Factory, Group, Groups, Heard, Incoming};
 use crate::config::Config;
 use crate::control::{ControlMachine, ControlState};
 use crate::decisions::Decisions;
-use crate::log::{LogOptions, RealDisk, SegmentLog};
+use crate::log::{LogOptions, RealDisk, SegmentLog, Syncing};
+use crate::mutant::{Mutant, planted};
 use crate::raft::group_machine::{GroupMachine, GroupParts, Offload, OpenError};
 use crate::raft::guard::placement_guard;
 use crate::raft::log_storage::GroupLog;
@@ -30,7 +31,7 @@ use crate::raft::types::Raft;
 use crate::receipt::{ReceiptKeys, ReceiptSigner};
 use crate::recommend::Popularity as DomainPopularity;
 use crate::revision::RevisionKeys;
-use crate::seal::keys::DomainKeys;
+use crate::seal::keys::{DomainKeys, receipt_public};
 use crate::seal::{KeyRing, Secret};
 use crate::service::{Away, Household, Law, People, State, Timing};
 use crate::store::{DataDir, Store, StoreOptions};
@@ -38,10 +39,9 @@ use crate::users::{self, Builder, Popularity, UsersMachine, Vault};
 
 /// The encodings that this build reads and writes.
 pub(super) const CLUSTER_VERSION: u32 = 1;
-/// Entries after which a snapshot is made, and the log purged behind it.
-const SNAPSHOT_EVERY: u64 = 10_000;
-/// Entries kept behind a snapshot, so that a follower that is a little behind needs none.
-const KEPT_BEHIND_SNAPSHOT: u64 = 2_000;
+/// Of the entries between two snapshots, one in so many is kept behind a snapshot, so that a follower that
+/// is a little behind needs none.
+const KEPT_SHARE: u64 = 5;
 
 /// What peers and routers are told.
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +122,7 @@ impl Opening<'_> {
         cluster_key: &Secret,
         verifier: TokenVerifier,
     ) -> Result<(Arc<State>, Running), StartError> {
+        self.check_keys(&keys)?;
         let ring: Arc<dyn KeyRing> = Arc::new(keys.ring);
         let derived = self.derived(&ring)?;
         let (disk, opened) = self.disk(&derived).await?;
@@ -136,6 +137,21 @@ impl Opening<'_> {
             self.state(keys.secret, &keys.receipt, cluster_key, verifier, derived, &groups, heard)?;
         let _ = incoming.services.set(state.clone());
         Ok((state, Running { groups, store: disk.store, hello }))
+    }
+
+    /// The keys must be those of the domain that the certificate names, whatever the configuration says:
+    /// with another domain's keys this node would seal its people's data for strangers.
+    fn check_keys(&self, keys: &DomainKeys) -> Result<(), StartError> {
+        let domain = &self.identity.domain;
+        let trust = self.bundle.domains.get(domain);
+        let trust = trust.ok_or_else(|| StartError::Domain(domain.to_string()))?;
+        match receipt_public(&keys.receipt)? == trust.receipt_key {
+            true => Ok(()),
+            false => Err(StartError::Keys {
+                keys: self.config.keys_dir.clone(),
+                domain: domain.to_string(),
+            }),
+        }
     }
 
     /// The groups that this node is, or waits to become, a member of.
@@ -186,16 +202,13 @@ impl Opening<'_> {
     async fn try_disk(&self, derived: &Derived) -> Result<(Disk, Vec<Opened>), StartError> {
         let (path, cluster) = (self.config.data_dir.clone(), self.identity.cluster.clone());
         let (name, cache) = (self.identity.name.clone(), self.config.state_cache_bytes);
+        let log_options =
+            LogOptions { segment_bytes: self.config.log_segment_bytes, ..LogOptions::default() };
         let machines: Vec<_> =
             self.ids().into_iter().map(|id| (id.clone(), Self::machine(derived, &id))).collect();
         let opened = spawn_blocking(move || {
             let dir = DataDir::open(&path, &cluster, &name)?;
-            let log = SegmentLog::open(
-                Arc::new(RealDisk::default()),
-                &dir.log(),
-                dir.id(),
-                LogOptions::default(),
-            )?;
+            let log = SegmentLog::open(Arc::new(real_disk()), &dir.log(), dir.id(), log_options)?;
             let options = cache
                 .map_or_else(StoreOptions::default, |cache_bytes| StoreOptions { cache_bytes });
             let store = Store::open(&dir, options)?;
@@ -218,13 +231,35 @@ impl Opening<'_> {
         for Opened { id, log, machine } in opened {
             let factory = Factory::new(Arc::clone(&self.mesh), id.clone());
             let raft_id = disk.dir.raft_id();
-            let raft = Raft::new(raft_id, raft_config(&id)?, factory, log, machine.clone()).await;
+            let raft =
+                Raft::new(raft_id, self.raft_config(&id)?, factory, log, machine.clone()).await;
             let raft = raft.map_err(|error| failed(&id, &error))?;
             let mesh = Arc::clone(&self.mesh);
             let admit = derived.admit(&id);
             groups.push(Arc::new(Group::new(id, raft, machine, mesh, admit, system_clock)));
         }
         Ok(Groups::new(groups))
+    }
+
+    /// Groups inside a domain are quick, those over the WAN patient.
+    fn raft_config(&self, id: &GroupId) -> Result<Arc<RaftConfig>, StartError> {
+        let (heartbeat_interval, election_timeout_min, election_timeout_max) = match id.pinned_to()
+        {
+            Some(_) => (100, 500, 1000),
+            None => (500, 1500, 3000),
+        };
+        let every = self.config.snapshot_every;
+        let config = RaftConfig {
+            cluster_name: id.to_string(),
+            heartbeat_interval,
+            election_timeout_min,
+            election_timeout_max,
+            enable_pre_vote: Some(true),
+            snapshot_policy: SnapshotPolicy::LogsSinceLast(every),
+            max_in_snapshot_log_to_keep: every / KEPT_SHARE,
+            ..RaftConfig::default()
+        };
+        config.validate().map(Arc::new).map_err(|error| failed(id, &error))
     }
 
     fn hello(&self, disk: &Disk, opened: &[Opened]) -> Arc<dyn Fn() -> Hello + Send + Sync> {
@@ -315,6 +350,13 @@ impl Opening<'_> {
     }
 }
 
+fn real_disk() -> RealDisk {
+    match planted(Mutant::SkipSync) {
+        true => RealDisk { syncing: Syncing::Skipped },
+        false => RealDisk::default(),
+    }
+}
+
 fn households(homes: Vec<(Arc<Vault>, Arc<Popularity>)>, groups: &Groups) -> Vec<Household> {
     let household = |(vault, popularity): (Arc<Vault>, Arc<Popularity>)| {
         let group = groups.get(vault.group()).cloned()?;
@@ -338,25 +380,6 @@ fn open_group(
 
 fn failed(group: &GroupId, error: &impl std::fmt::Display) -> StartError {
     StartError::Raft { group: group.to_string(), why: error.to_string() }
-}
-
-/// Groups inside a domain are quick, those over the WAN patient.
-fn raft_config(id: &GroupId) -> Result<Arc<RaftConfig>, StartError> {
-    let (heartbeat_interval, election_timeout_min, election_timeout_max) = match id.pinned_to() {
-        Some(_) => (100, 500, 1000),
-        None => (500, 1500, 3000),
-    };
-    let config = RaftConfig {
-        cluster_name: id.to_string(),
-        heartbeat_interval,
-        election_timeout_min,
-        election_timeout_max,
-        enable_pre_vote: Some(true),
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(SNAPSHOT_EVERY),
-        max_in_snapshot_log_to_keep: KEPT_BEHIND_SNAPSHOT,
-        ..RaftConfig::default()
-    };
-    config.validate().map(Arc::new).map_err(|error| failed(id, &error))
 }
 
 /// Renames a directory that can't be gone on with; nothing of it is deleted.

@@ -3,6 +3,7 @@
 use bailiwick_core::ids::{EventId, ItemId, UnixMillis};
 use bailiwick_core::limits;
 use bailiwick_proto::store::EventRow;
+pub use bailiwick_proto::validate::EventKind;
 
 use super::outcome::Refused;
 use super::schema::FORMAT;
@@ -13,29 +14,6 @@ const LOG_ID_BYTES_MAX: usize = 256;
 const RATING_MIN: f64 = 0.5;
 /// See [`RATING_MIN`].
 const RATING_MAX: f64 = 5.0;
-
-/// Kinds of event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum EventKind {
-    /// Shown.
-    Impression,
-    /// Looked at.
-    View,
-    /// Liked.
-    Like,
-    /// Disliked.
-    Dislike,
-    /// Rated, `value` on a scale of 0.5 to 5.
-    Rate,
-    /// Bought.
-    Purchase,
-    /// Played.
-    Play,
-    /// An item, or a creator's page, to hear more of.
-    Follow,
-    /// Never to be shown again.
-    Block,
-}
 
 /// Which part of a profile an event feeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,48 +26,15 @@ pub(super) enum Feeds {
     Behaviour,
 }
 
-impl EventKind {
-    /// All kinds.
-    pub const ALL: [Self; 9] = [
-        Self::Impression,
-        Self::View,
-        Self::Like,
-        Self::Dislike,
-        Self::Rate,
-        Self::Purchase,
-        Self::Play,
-        Self::Follow,
-        Self::Block,
-    ];
-
-    /// The word in requests and rows.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Impression => "impression",
-            Self::View => "view",
-            Self::Like => "like",
-            Self::Dislike => "dislike",
-            Self::Rate => "rate",
-            Self::Purchase => "purchase",
-            Self::Play => "play",
-            Self::Follow => "follow",
-            Self::Block => "block",
-        }
-    }
-
-    /// Reads a word.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-
-    pub(super) fn feeds(self) -> Feeds {
-        match self {
-            Self::Impression => Feeds::Nothing,
-            Self::View | Self::Play | Self::Purchase => Feeds::Behaviour,
-            Self::Like | Self::Dislike | Self::Rate | Self::Follow | Self::Block => Feeds::Explicit,
-        }
+pub(super) fn feeds(kind: EventKind) -> Feeds {
+    match kind {
+        EventKind::Impression => Feeds::Nothing,
+        EventKind::View | EventKind::Play | EventKind::Purchase => Feeds::Behaviour,
+        EventKind::Like
+        | EventKind::Dislike
+        | EventKind::Rate
+        | EventKind::Follow
+        | EventKind::Block => Feeds::Explicit,
     }
 }
 
@@ -119,8 +64,7 @@ impl NewEvent {
         let event = Self {
             id: EventId::new(row.id.as_str()).map_err(bad)?,
             item: ItemId::new(row.item.as_str()).map_err(bad)?,
-            kind: EventKind::parse(&row.kind)
-                .ok_or_else(|| Refused::malformed("an event's kind is unknown"))?,
+            kind: row.kind.parse().map_err(|_| Refused::malformed("an event's kind is unknown"))?,
             value: row.value,
             at: UnixMillis(row.at_ms),
             log_id: Some(row.log_id.clone()).filter(|id| !id.is_empty()),

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use bailiwick_proto::store::{Interaction, ProfileRow};
 use prost::Message as _;
 
-use super::event::{Feeds, NewEvent};
+use super::event::{Feeds, NewEvent, feeds};
 use super::schema::FORMAT;
 
 /// Entries of each part.
@@ -26,7 +26,7 @@ impl Draft {
 
     /// Takes an event in.
     pub(super) fn absorb(&mut self, event: &NewEvent) {
-        let part = match event.kind.feeds() {
+        let part = match feeds(event.kind) {
             Feeds::Nothing => return,
             Feeds::Explicit => &mut self.row.explicit,
             Feeds::Behaviour => &mut self.row.behaviour,
@@ -39,7 +39,7 @@ impl Draft {
             kind: event.kind.as_str().to_owned(),
         };
         match part.iter_mut().find(|old| old.item == new.item) {
-            Some(old) => merge(old, new, event.kind.feeds()),
+            Some(old) => merge(old, new, feeds(event.kind)),
             None => part.push(new),
         }
     }

@@ -41,7 +41,7 @@ pub(crate) fn event(id: &str, item: &str, kind: &str) -> NewEvent {
     NewEvent {
         id: id.parse().unwrap(),
         item: item.parse().unwrap(),
-        kind: super::EventKind::parse(kind).unwrap(),
+        kind: kind.parse().unwrap(),
         value: (kind == "rate").then_some(5.0),
         at: NOW,
         log_id: None,

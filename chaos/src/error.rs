@@ -1,0 +1,20 @@
+//! Why an attack could not be made. That a promise did not hold is no error but a finding.
+
+/// An attack could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ChaosError {
+    /// A command of the system failed.
+    #[error("`{line}` failed: {said}")]
+    Command {
+        /// The command.
+        line: String,
+        /// What it said.
+        said: String,
+    },
+    /// A file or process could not be handled.
+    #[error("the system refused: {0}")]
+    Io(#[from] std::io::Error),
+    /// This build can plant no bugs.
+    #[error("this build has no planted bugs: build with `--features mutants`")]
+    NoMutants,
+}

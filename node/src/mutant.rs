@@ -1,0 +1,63 @@
+//! Planted bugs, to prove that the checks of `chaos/` find them. Without the feature `mutants`, which no
+//! build of the product has, nothing here exists at run time.
+
+/// A bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mutant {
+    /// The log acknowledges what it has not made durable.
+    SkipSync,
+    /// Events are acknowledged when they are sent to the leader.
+    AcknowledgeEarly,
+    /// Consent is never read again.
+    StaleConsent,
+    /// An event that is sent again is kept again.
+    CountTwice,
+    /// Everything is granted.
+    WidenPack,
+    /// A person's row key becomes an item of the catalogue, which all domains hold.
+    TellAbroad,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::SkipSync,
+        Self::AcknowledgeEarly,
+        Self::StaleConsent,
+        Self::CountTwice,
+        Self::WidenPack,
+        Self::TellAbroad,
+    ];
+
+    /// Its name, as [`VARIABLE`] has it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SkipSync => "skip-sync",
+            Self::AcknowledgeEarly => "acknowledge-early",
+            Self::StaleConsent => "stale-consent",
+            Self::CountTwice => "count-twice",
+            Self::WidenPack => "widen-pack",
+            Self::TellAbroad => "tell-abroad",
+        }
+    }
+}
+
+/// The variable of the environment that plants one.
+pub const VARIABLE: &str = "BAILIWICK_MUTANT";
+
+/// Whether the bug is planted in this process.
+#[cfg(feature = "mutants")]
+#[must_use]
+pub fn planted(mutant: Mutant) -> bool {
+    static PLANTED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let planted = PLANTED.get_or_init(|| std::env::var(VARIABLE).ok());
+    planted.as_deref() == Some(mutant.name())
+}
+
+/// Never.
+#[cfg(not(feature = "mutants"))]
+#[must_use]
+pub const fn planted(_: Mutant) -> bool {
+    false
+}
