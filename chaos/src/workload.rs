@@ -33,7 +33,7 @@ pub fn people(count: usize) -> Vec<String> {
     (0..count).map(|at| format!("chaos-{at}")).collect()
 }
 
-/// Lets everybody consent, and waits until that holds.
+/// Lets everybody consent, and waits until every replica must know.
 pub async fn consent(cluster: &Cluster, people: &[String]) {
     for name in people {
         let person = Person::new(cluster, name, "EU-DE");
@@ -44,6 +44,7 @@ pub async fn consent(cluster: &Cluster, people: &[String]) {
         })
         .await;
     }
+    sleep(CONSENT_AGE_MAX).await;
 }
 
 /// A workload under way. Dropped, it goes on; [`Workload::stop`] ends it.

@@ -213,6 +213,32 @@ impl Cluster {
         client.get("/v1/cluster").await.map_err(|error| error.to_string())
     }
 
+    /// The node that leads a group, as the nodes themselves say on their operators' ports: of several that
+    /// say so, the one in the latest term.
+    ///
+    /// # Errors
+    /// That none does.
+    pub async fn leads(&self, group: &str) -> Result<String, String> {
+        let nodes = self.nodes();
+        let asked = nodes.iter().map(|node| self.term_led(node, group));
+        let terms = futures::future::join_all(asked).await;
+        let leaders = terms.into_iter().zip(nodes).filter_map(|(term, node)| Some((term?, node)));
+        leaders.max().map(|(_, node)| node).ok_or_else(|| format!("nobody leads {group}"))
+    }
+
+    /// The term in which a node leads a group; none when it does not lead, or does not answer.
+    async fn term_led(&self, node: &str, group: &str) -> Option<u64> {
+        let client = Client::new(&self.node_admin(node)).ok()?;
+        let client = client.with_deadline(Duration::from_millis(500));
+        let raw = client.send(http::Method::GET, "/metrics", bytes::Bytes::new()).await.ok()?;
+        let text = String::from_utf8(raw.body.to_vec()).ok()?;
+        let gauge = |name: &str| -> Option<u64> {
+            let start = format!("bailiwick_{name}{{group=\"{group}\"}} ");
+            text.lines().find_map(|line| line.strip_prefix(&start))?.parse().ok()
+        };
+        gauge("raft_leads").filter(|leads| *leads == 1).and_then(|_| gauge("raft_term"))
+    }
+
     /// The leader of a group, as a domain's router tells it.
     ///
     /// # Errors

@@ -31,13 +31,14 @@ pub struct Person<'a> {
     cluster: &'a Cluster,
     args: TokenArgs,
     gpc: Gpc,
+    receipt: Option<String>,
 }
 
 impl<'a> Person<'a> {
     /// An adult at home in `home`, who uses a general app.
     #[must_use]
     pub fn new(cluster: &'a Cluster, subject: &str, home: &str) -> Self {
-        Self { cluster, args: cluster.asking(subject, home), gpc: Gpc::Absent }
+        Self { cluster, args: cluster.asking(subject, home), gpc: Gpc::Absent, receipt: None }
     }
 
     /// The same, of another age.
@@ -58,6 +59,13 @@ impl<'a> Person<'a> {
     #[must_use]
     pub fn sending(mut self, gpc: Gpc) -> Self {
         self.gpc = gpc;
+        self
+    }
+
+    /// The same, whose app carries a receipt and sends it with events.
+    #[must_use]
+    pub fn carrying(mut self, receipt: Option<&String>) -> Self {
+        self.receipt = receipt.cloned();
         self
     }
 
@@ -156,7 +164,11 @@ impl<'a> Person<'a> {
     /// # Errors
     /// Why there is no answer, in words.
     pub async fn send_events(&self, at: &str, events: &Value) -> Result<Raw, String> {
-        let body = json!({ "events": events }).to_string();
+        let mut body = json!({ "events": events });
+        if let Some(receipt) = &self.receipt {
+            body["receipt"] = json!(receipt);
+        }
+        let body = body.to_string();
         let sent = self.at(at).send(Method::POST, "/v1/events", Bytes::from(body)).await;
         sent.map_err(|error| error.to_string())
     }

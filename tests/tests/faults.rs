@@ -47,11 +47,14 @@ async fn whole_cluster() -> (MutexGuard<'static, ()>, &'static Cluster) {
 async fn german<'a>(cluster: &'a Cluster, name: &str) -> (Person<'a>, v1::Consent) {
     let person = Person::new(cluster, name, "EU-DE");
     let (consent, _) = eventually("consent is taken", LONG, || async {
-        let put = person.at("eu").put("/v1/me/consent", &json!({"consent": "granted"})).await;
+        let put = person
+            .at("eu")
+            .put::<_, v1::Consent>("/v1/me/consent", &json!({"consent": "granted"}))
+            .await;
         put.map_err(|error| error.to_string())
     })
     .await;
-    (person, consent)
+    (person.carrying(consent.receipt.as_ref()), consent)
 }
 
 /// The users group that a revision names.
@@ -102,13 +105,11 @@ async fn all_kept_once(person: &Person<'_>, ids: &[String]) -> Duration {
 
 /// Kills the leader of `group` and waits for another; says how long there was none.
 async fn lose_leader(cluster: &Cluster, group: &str) -> (String, Duration) {
-    // Asked where nothing of the group was lost, as often as answers come.
-    let asked = if group.starts_with("users-eu") { "eu" } else { "in" };
-    let (old, _) = eventually("a leader", LONG, || cluster.leader(asked, group)).await;
+    let (old, _) = eventually("a leader", LONG, || cluster.leads(group)).await;
     cluster.kill(&old).await;
     let began = Instant::now();
     let (new, _) = eventually("another leader", LONG, || async {
-        match cluster.leader(asked, group).await? {
+        match cluster.leads(group).await? {
             leader if leader == old => Err(format!("{leader} is still said to lead")),
             leader => Ok(leader),
         }
@@ -319,7 +320,7 @@ async fn with_home_gone_its_people_are_answered_lawfully_and_nothing_is_stored()
     acknowledged(&person, "before").await;
     let deadline = Duration::from_millis(500);
     for at in ["us", "in"] {
-        let (answer, _) = abroad(&person, at, None, deadline).await;
+        let (answer, _) = abroad(&person, at, consent.receipt.as_ref(), deadline).await;
         let expected = "profile_std,home,linked@eu,no,BASIS_CONSENT;JUR_STRICTEST;SCORED_AT_HOME";
         assert_eq!(told(&answer), expected, "at {at}, with home in order");
     }

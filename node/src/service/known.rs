@@ -11,7 +11,7 @@ use bailiwick_proto::failure::Failure;
 use super::State;
 use super::caller::Caller;
 use crate::mutant::{Mutant, planted};
-use crate::receipt::{Holder, ReceiptFacts};
+use crate::receipt::{Freshness, Holder, ReceiptFacts};
 use crate::recommend::{Declared, History, Touch};
 use crate::users::{ConsentState, Interaction, Person};
 
@@ -131,7 +131,8 @@ impl State {
         }
         match &law.home.domain {
             None => Ok(Known::nobody()),
-            Some(home) if home == self.domain() => match self.at_home(caller).await? {
+            Some(home) if home == self.domain() => match self.at_home(caller, receipt, home).await?
+            {
                 Some(known) => Ok(known),
                 None => Ok(self.carried(caller, receipt, home_of(law))),
             },
@@ -149,13 +150,26 @@ impl State {
         }
     }
 
-    /// The person as this replica has them; none when it can't be sure that it is up to date.
-    async fn at_home(&self, caller: &Caller) -> Result<Option<Known>, Failure> {
+    /// The person as this replica has them; none when it can't be sure that it is up to date. A receipt
+    /// tells how new it must be, so that whoever carries one is treated by the choice that it states.
+    async fn at_home(
+        &self,
+        caller: &Caller,
+        receipt: Option<&str>,
+        home: &DomainId,
+    ) -> Result<Option<Known>, Failure> {
         let Some((issuer, subject)) = caller.person() else { return Ok(None) };
         let key = self.people.key(issuer, subject);
         let household = self.people.household(&key)?;
         let (age_max, within) = (self.timing.consent_age_max, self.timing.read_within);
         if household.group.fresh(age_max, within).await.is_err() {
+            return Ok(None);
+        }
+        let facts = receipt.and_then(|text| self.read_receipt(caller, text, home));
+        let timely = facts.filter(|facts| facts.freshness == Freshness::Fresh);
+        if let Some(facts) = timely
+            && household.group.applied(facts.revision, within).await.is_err()
+        {
             return Ok(None);
         }
         let person = household.person(&key)?;
