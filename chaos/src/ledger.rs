@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// One person's writes.
 #[derive(Debug, Clone, Default)]
 pub struct Writes {
-    /// Events that were acknowledged.
-    pub acknowledged: BTreeSet<String>,
+    /// Events that were acknowledged, and where they were said to be stored.
+    pub acknowledged: BTreeMap<String, String>,
     /// Events that were sent without an acknowledgement.
     pub unsure: BTreeSet<String>,
     /// The last interest that was acknowledged.
@@ -45,17 +45,17 @@ impl Ledger {
     pub fn sends(&self, person: &str, event: &str) {
         let mut entries = self.entries();
         let writes = entries.people.entry(person.to_owned()).or_default();
-        if !writes.acknowledged.contains(event) {
+        if !writes.acknowledged.contains_key(event) {
             writes.unsure.insert(event.to_owned());
         }
     }
 
     /// Notes that an event was acknowledged.
-    pub fn acknowledged(&self, person: &str, event: &str) {
+    pub fn acknowledged(&self, person: &str, event: &str, stored: &str) {
         let mut entries = self.entries();
         let writes = entries.people.entry(person.to_owned()).or_default();
         writes.unsure.remove(event);
-        writes.acknowledged.insert(event.to_owned());
+        writes.acknowledged.insert(event.to_owned(), stored.to_owned());
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
         let ledger = Ledger::default();
         ledger.sends("a", "e-1");
         assert!(ledger.entries().people["a"].unsure.contains("e-1"));
-        ledger.acknowledged("a", "e-1");
+        ledger.acknowledged("a", "e-1", "linked@eu");
         ledger.sends("a", "e-1");
         let entries = ledger.entries();
         assert!(entries.people["a"].unsure.is_empty());

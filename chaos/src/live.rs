@@ -104,6 +104,8 @@ pub(crate) async fn attack(args: &Args, settings: &[(&str, &str)]) -> Result<Run
         eprint!("{fault:?} for {} ms; ", lasts.as_millis());
         run.fault(round, entries.operations(), found);
         if run.violations() > 0 {
+            // For whoever looks into it.
+            run.notes.push(format!("the state is kept in {}", state.keep().display()));
             break;
         }
     }

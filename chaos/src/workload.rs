@@ -89,7 +89,10 @@ impl Workload {
             while self.goes_on() {
                 match person.send_events("eu", &body).await {
                     Ok(raw) if matches!(raw.status.as_u16(), 200 | 202) => {
-                        self.ledger.acknowledged(name, &id);
+                        let said = bailiwick::client::read::<v1::RecordEventsResponse>(&raw);
+                        let stored =
+                            said.map_or_else(|error| error.to_string(), |said| said.stored);
+                        self.ledger.acknowledged(name, &id, &stored);
                         break;
                     }
                     _ => sleep(PAUSE).await,

@@ -25,7 +25,7 @@ pub async fn check(cluster: &Cluster, entries: &Entries) -> Vec<String> {
             if times > 1 {
                 found.push(format!("{name}: event {id} is kept {times} times"));
             }
-            if !writes.acknowledged.contains(&id) && !writes.unsure.contains(&id) {
+            if !writes.acknowledged.contains_key(&id) && !writes.unsure.contains(&id) {
                 found.push(format!("{name}: event {id} was never sent"));
             }
         }

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_core::ids::{DomainId, UnixMillis};
 use bailiwick_core::kind::Kind;
@@ -28,6 +29,8 @@ use crate::users::{Applied, NewEvent};
 
 /// A day's salt may be opened by somebody else meanwhile; then the command is made anew.
 const SALT_TRIES: usize = 5;
+/// A lease that ran out is renewed within about this time, if at all.
+const LEASE_WAIT: Duration = Duration::from_millis(500);
 
 impl From<BufferError> for Failure {
     fn from(error: BufferError) -> Self {
@@ -64,6 +67,7 @@ impl State {
         let caller = self.caller(call.caller)?;
         let verified = caller.allowed(Scope::Events)?;
         let batch = validate::events(call.request.unwrap_or_default())?;
+        self.knows_the_law()?;
         let law = self.law.applicable(&verified.home, &caller.location, (self.clock)());
         let (issuer, subject) = (&verified.issuer, verified.person());
         let key = self.people.key(issuer, subject);
@@ -81,6 +85,18 @@ impl State {
             Ok(answer) => Ok(answer),
             Err(NotTaken::Failed(failure)) => Err(failure),
             Err(NotTaken::Quorum) => self.buffer(&caller, &law, incoming, asking).await,
+        }
+    }
+
+    /// Without a lease on the packs everything counts as STRICT, which stores nothing. That would lose for
+    /// ever what is only not known for a moment, on a node that has just started for one.
+    fn knows_the_law(&self) -> Result<(), Failure> {
+        match self.law.lease_left().is_zero() {
+            true => {
+                Err(Failure::new(Kind::Unavailable, "the lease on the policy packs has run out")
+                    .retry_after(LEASE_WAIT))
+            }
+            false => Ok(()),
         }
     }
 
@@ -245,6 +261,9 @@ impl State {
             return Ok(Delivery::NotYet);
         };
         household.group.refresh(self.timing.read_within).await?;
+        if self.knows_the_law().is_err() {
+            return Ok(Delivery::NotYet);
+        }
         let Ok(asking) = self.asking_now(household, &batch) else { return Ok(Delivery::NotYet) };
         let facts = &batch.facts;
         let law = self.law.applicable(&facts.home, &facts.location, (self.clock)());
