@@ -127,6 +127,21 @@ pub(crate) fn create_public(path: &Path, bytes: &[u8]) -> Result<(), FileError> 
     write_new(path, bytes, 0o644)
 }
 
+/// Writes a file that anyone may read in place of an older one: whole and durable, or not at all.
+///
+/// # Errors
+/// [`FileError`] when it can't be written; the older one is then still there.
+pub fn replace_public(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let fresh = path.with_extension("next");
+    let made = File::create(&fresh).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    made.map_err(FileError::io("write", &fresh))?;
+    std::fs::rename(&fresh, path).map_err(FileError::io("replace", path))?;
+    sync_folder(path)
+}
+
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> Result<(), FileError> {
     let mut options = OpenOptions::new();
     let mut file = options

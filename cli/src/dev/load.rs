@@ -117,7 +117,7 @@ impl Loaded {
 
     fn write(&self, layout: &Layout) -> Result<(), DevError> {
         let text = serde_json::to_vec_pretty(self).unwrap_or_default();
-        fs::write(layout.loaded(), text).map_err(DevError::io("write", &layout.loaded()))
+        Ok(bailiwick_net::secret::replace_public(&layout.loaded(), &text)?)
     }
 }
 

@@ -12,6 +12,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde_json::json;
 
 use super::{Scope, TokenSetupError};
+use crate::secret;
 
 /// What a new token is to say.
 #[derive(Clone)]
@@ -90,10 +91,8 @@ impl TokenMinter {
         let set = JwkSet { keys: vec![self.public.clone()] };
         let text = serde_json::to_string_pretty(&set)
             .map_err(|error| TokenSetupError::content(file, error))?;
-        let next = file.with_extension("next");
-        std::fs::write(&next, text)
-            .and_then(|()| std::fs::rename(&next, file))
-            .map_err(|error| TokenSetupError::file(file, error))
+        secret::replace_public(file, text.as_bytes())
+            .map_err(|error| TokenSetupError::content(file, error))
     }
 
     /// A signed token that begins `now`.
