@@ -16,7 +16,7 @@ pub struct Blend {
 
 impl Default for Blend {
     fn default() -> Self {
-        Self { pooled: 1.0, spectral: 0.3, lists: 0.1 }
+        Self { pooled: 1.0, spectral: 0.0, lists: 0.2 }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use super::{Block, LearningError};
 
-/// Steps in 1: a value is rounded to the nearest multiple of 2^-36.
-const STEPS: f64 = (1_u64 << 36) as f64;
+/// A value is rounded to the nearest multiple of 2^-36.
+const WHOLE: u32 = 36;
+/// Steps in 1.
+const STEPS: f64 = (1_u64 << WHOLE) as f64;
 /// 1.5 * 2^52: a number of less than 2^51 added to it has its integer part in the last bits.
 const ROUNDER: f64 = 6_755_399_441_055_744.0;
 
@@ -95,6 +97,13 @@ impl FixedBlock {
             for (sum, &value) in sums.iter_mut().zip(values) {
                 *sum = sum.wrapping_add(in_steps(value * factor));
             }
+        }
+    }
+
+    /// Adds a whole number below 2^27 to a column of the first row; nothing outside the block.
+    pub(super) fn add_whole(&mut self, column: usize, count: usize) {
+        if let Some(sum) = self.steps.get_mut(column) {
+            *sum = sum.wrapping_add((count as i64).wrapping_shl(WHOLE));
         }
     }
 

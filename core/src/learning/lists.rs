@@ -136,6 +136,25 @@ impl ItemLists {
         all
     }
 
+    /// The same weights, found from the other side: with an item stand those in whose lists it was. A list
+    /// then keeps what is nearest to each item that may be recommended, not to each that was taken.
+    #[must_use]
+    pub fn turned(&self) -> Self {
+        let items = self.starts.len().saturating_sub(1);
+        let mut lists: Vec<Vec<(u32, f32)>> = vec![Vec::new(); items];
+        for item in 0..items as u32 {
+            for &(other, weight) in self.of(item) {
+                if let Some(list) = lists.get_mut(other as usize) {
+                    list.push((item, weight));
+                }
+            }
+        }
+        Self::join(lists.into_iter().map(|mut entries| {
+            entries.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            Self { starts: vec![0, entries.len()], entries }
+        }))
+    }
+
     /// For every item of a catalogue of `items`, the sum over what was taken of its weight there.
     #[must_use]
     pub fn scores(&self, items: usize, taken: &[u32]) -> Vec<f32> {

@@ -101,7 +101,10 @@ impl Share {
 
     #[inline(always)]
     pub(super) fn count(&mut self, examples: usize, people: usize, loss: f32) {
-        self.counts.add_row(0, &[examples as f32, people as f32, loss], 1.0);
+        // Whole numbers apart: they may be greater than what a rounded value can be.
+        self.counts.add_whole(0, examples);
+        self.counts.add_whole(1, people);
+        self.counts.add_row(0, &[0.0, 0.0, loss], 1.0);
     }
 
     #[inline(always)]
@@ -123,8 +126,7 @@ impl Share {
     pub fn check(&self, bounds: &Bounds) -> Result<Counts, LearningError> {
         let counts = self.counts();
         let Counts { examples, people, loss } = counts;
-        // Not `people < least`: what is not a number must fail too.
-        if !(people >= f64::from(bounds.people_min)) {
+        if people < f64::from(bounds.people_min) {
             return Err(LearningError::Contributors { found: people, least: bounds.people_min });
         }
         within("examples", examples, people * bounds.person_examples_max as f64)?;
@@ -139,7 +141,6 @@ impl Share {
 
 /// Refuses what is above `most` by more than rounding.
 fn within(what: &'static str, found: f64, most: f64) -> Result<(), LearningError> {
-    // Not `found > …`: what is not a number must fail too.
     if found <= most * (1.0 + 1e-3) + 1e-3 {
         Ok(())
     } else {
