@@ -183,7 +183,8 @@ fn main() {
             hs.into_iter().map(|h| h.join().unwrap()).collect()
         });
         println!("lists cpu {:.1}", cpu() - c);
-        ItemLists::join(parts)
+        let lists = ItemLists::join(parts);
+        if args.u("turn", 1) == 1 { lists.turned() } else { lists }
     };
     let list_scores = |u: usize| {
         let mut s = vec![0.0; items];
@@ -231,7 +232,7 @@ fn main() {
     if power.is_some() {
         println!(
             "power {:?} cpu {:.0}",
-            evaluate(&data, args.u("laststep", 1), &power_scores, threads),
+            evaluate(&data, args.u("step", 8), &power_scores, threads),
             cpu()
         );
     }
