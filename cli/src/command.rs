@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{bench, dev, pki, policy, serve};
+use crate::{bench, dev, eval, pki, policy, serve};
 
 /// An edge-distributed recommendation cluster with jurisdiction-aware routing.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ enum Command {
     Pki(pki::Command),
     /// Drive a running cluster and print latencies beside the floor.
     Bench(Box<bench::BenchArgs>),
+    /// Learn from a public split and print how good and how fair the slates are.
+    Eval(eval::EvalArgs),
 }
 
 /// Runs the command that the process's arguments name.
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Node(args) => block_on(serve::node(args)),
         Command::Router(args) => block_on(serve::router(args)),
         Command::Bench(args) => block_on(bench::command(*args)),
+        Command::Eval(args) => done(eval::command(&args)),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod client;
 pub mod command;
 pub mod data;
 pub mod dev;
+pub mod eval;
 pub mod pki;
 pub mod policy;
 pub mod serve;

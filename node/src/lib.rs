@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod config;
 pub mod control;
 pub mod decisions;
+pub mod learning;
 pub mod log;
 pub mod mutant;
 pub mod raft;

@@ -48,6 +48,29 @@ impl Split {
         Ok(split)
     }
 
+    /// Number of items on either side.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.items
+    }
+
+    /// The people, by number.
+    pub fn people(&self) -> std::ops::Range<usize> {
+        0..self.people.len()
+    }
+
+    /// What a person took, to learn from, in the order of the file.
+    #[must_use]
+    pub fn train(&self, person: usize) -> &[u32] {
+        self.people.get(person).map_or(&[], |sides| &sides.train)
+    }
+
+    /// What a person took, to be judged by.
+    #[must_use]
+    pub fn test(&self, person: usize) -> &[u32] {
+        self.people.get(person).map_or(&[], |sides| &sides.test)
+    }
+
     fn read_side(
         &mut self,
         path: &Path,
@@ -127,11 +150,11 @@ fn best(mut scores: Vec<f32>, without: &[u32]) -> Vec<u32> {
     order.into_iter().map(|(_, item)| item).collect()
 }
 
-fn recall(list: &[u32], test: &[u32]) -> f64 {
+pub(crate) fn recall(list: &[u32], test: &[u32]) -> f64 {
     list.iter().filter(|item| test.contains(item)).count() as f64 / test.len() as f64
 }
 
-fn ndcg(list: &[u32], test: &[u32]) -> f64 {
+pub(crate) fn ndcg(list: &[u32], test: &[u32]) -> f64 {
     let gain = |at: usize| 1.0 / ((at + 2) as f64).log2();
     let hits = list.iter().enumerate().filter(|(_, item)| test.contains(item));
     let ideal: f64 = (0..test.len().min(AT)).map(gain).sum();

@@ -17,6 +17,7 @@ mod words;
 pub use dataset::{Dataset, DemoPerson, Fact, is_liking};
 pub use error::DataError;
 pub use eval::{Figures, Split, evaluate};
+pub(crate) use eval::{ndcg, recall};
 pub use shared::shared_data;
 pub use words::{AgeBand, Consent, Toggle};
 

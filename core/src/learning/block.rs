@@ -127,6 +127,12 @@ impl Block {
         gram
     }
 
+    /// Every value times `factor`.
+    pub(super) fn times_all(mut self, factor: f32) -> Self {
+        self.values.iter_mut().for_each(|v| *v *= factor);
+        self
+    }
+
     /// `self * weights`, where `weights` holds one column after another, each as long as a row.
     pub(super) fn times(&self, weights: &[Vec<f64>]) -> Self {
         let values = self

@@ -8,6 +8,7 @@ pub struct Interactions {
     items: usize,
     starts: Vec<usize>,
     taken: Vec<u32>,
+    tags: Vec<u64>,
 }
 
 impl std::fmt::Debug for Interactions {
@@ -25,7 +26,7 @@ impl Interactions {
     /// Nobody yet, over a catalogue of `items`.
     #[must_use]
     pub fn new(items: usize) -> Self {
-        Self { items, starts: vec![0], taken: Vec::new() }
+        Self { items, starts: vec![0], taken: Vec::new(), tags: Vec::new() }
     }
 
     /// Adds one person by the indices of what they took, oldest first. An item counts once, and only the
@@ -34,6 +35,15 @@ impl Interactions {
     /// # Errors
     /// [`LearningError::Item`] when an index is not below the number of items; nothing is added then.
     pub fn push(&mut self, taken: &[u32], most: usize) -> Result<(), LearningError> {
+        self.push_as(self.people() as u64, taken, most)
+    }
+
+    /// [`Interactions::push`], for a person whose draws are named by `tag`: the same tag draws the same in
+    /// whichever domain, and beside whomever, the person is. A tag is not to leave home.
+    ///
+    /// # Errors
+    /// As [`Interactions::push`].
+    pub fn push_as(&mut self, tag: u64, taken: &[u32], most: usize) -> Result<(), LearningError> {
         if let Some(&item) = taken.iter().find(|&&item| item as usize >= self.items) {
             return Err(LearningError::Item { item, items: self.items });
         }
@@ -43,7 +53,23 @@ impl Interactions {
         newest.sort_unstable();
         self.taken.append(&mut newest);
         self.starts.push(self.taken.len());
+        self.tags.push(tag);
         Ok(())
+    }
+
+    /// One person's items, ascending; none outside.
+    #[must_use]
+    pub fn row(&self, person: usize) -> &[u32] {
+        let end = person.checked_add(1).and_then(|next| self.starts.get(next));
+        match (self.starts.get(person), end) {
+            (Some(&start), Some(&end)) => self.taken.get(start..end).unwrap_or_default(),
+            _ => &[],
+        }
+    }
+
+    /// Each person's tag and items.
+    pub fn tagged(&self) -> impl Iterator<Item = (u64, &[u32])> {
+        self.tags.iter().copied().zip(self.rows())
     }
 
     /// Number of people.

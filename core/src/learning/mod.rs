@@ -9,21 +9,42 @@
 //! `G = B X' A^2 X B`, where `A = D_people^-1/2` and `B = D_items^-b`, cut off after its leading
 //! eigenvectors, which block power iteration finds in a few rounds.
 
+mod adam;
+mod blend;
 mod block;
+mod contrast;
+mod draws;
 mod eigen;
+mod fixed;
 mod interactions;
+mod lists;
+mod numbers;
+mod pooled;
 mod power;
+mod product;
+mod round;
+mod share;
+mod training;
 mod vectors;
+mod wide;
 
+pub use blend::{Blend, Parts};
 pub use block::Block;
+pub use draws::Draws;
+pub use fixed::FixedBlock;
 pub use interactions::{Interactions, ItemScale, share};
+pub use lists::{ItemLists, ListOptions, Takers};
+pub use pooled::PooledModel;
 pub use power::{Options, Rounds, Step, learn};
+pub use round::{Form, Group, Round};
+pub use share::{Bounds, Counts, Share};
+pub use training::{Census, Training, TrainingOptions, summed, train};
 pub use vectors::{ItemVectors, Shaping};
 
 use crate::kind::Kind;
 
 /// Why learning stopped.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum LearningError {
     /// A person names an item outside the catalogue.
     #[error("item {item} is not below the number of items, {items}")]
@@ -50,6 +71,32 @@ pub enum LearningError {
     /// There is nothing to add.
     #[error("no domain gave a part")]
     NoParts,
+    /// Fewer people than the floor stand behind a sum.
+    #[error("{found} people contributed, at least {least} must")]
+    Contributors {
+        /// People who did.
+        found: f64,
+        /// The floor.
+        least: u32,
+    },
+    /// A sum is beyond what so many people can have given.
+    #[error("{what} is {found}, honest shares give at most {most}")]
+    Bound {
+        /// Which part of the sum.
+        what: &'static str,
+        /// Its size.
+        found: f64,
+        /// The bound.
+        most: f64,
+    },
+    /// An option has a value that nothing can be learned with.
+    #[error("{field} is {value}, it must be above 0.000001 and below 10000")]
+    Option {
+        /// The option at fault.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+    },
     /// The options ask for no dimension or no round.
     #[error("{field} is 0, it must be at least 1")]
     Zero {
@@ -63,12 +110,14 @@ impl LearningError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Item { .. } | Self::Zero { .. } => Kind::Invalid,
-            Self::Shape { .. } | Self::NotFinite { .. } => Kind::Refused,
-            Self::NoParts => Kind::Unavailable,
+            Self::Item { .. } | Self::Zero { .. } | Self::Option { .. } => Kind::Invalid,
+            Self::Shape { .. } | Self::NotFinite { .. } | Self::Bound { .. } => Kind::Refused,
+            Self::NoParts | Self::Contributors { .. } => Kind::Unavailable,
         }
     }
 }
 
+#[cfg(test)]
+mod contrast_tests;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,46 @@
+//! What `bailiwick eval` is told.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Learn from a public split and print how good and how fair the slates are.
+#[derive(Debug, Clone, Args)]
+pub struct EvalArgs {
+    /// The directory of `train.tsv.gz` and `test.tsv.gz` (header, columns user and item, from 0).
+    #[arg(long)]
+    pub path: PathBuf,
+    /// Learn on pooled data, for comparison, and not domain by domain.
+    #[arg(long, conflicts_with = "domains")]
+    pub central: bool,
+    /// Domains that the people are dealt over; each learns from its own people alone.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub domains: u16,
+    /// Threads; all that the machine has, where nothing is said.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub threads: Option<u16>,
+    /// Judge every n-th person alone, for a quick look.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub every: u32,
+    /// Where the intervals' resampling comes from.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl EvalArgs {
+    pub(super) fn domain_count(&self) -> usize {
+        if self.central { 1 } else { self.domains.into() }
+    }
+
+    pub(super) fn people_step(&self) -> usize {
+        usize::try_from(self.every).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.map_or_else(all, usize::from)
+    }
+}

@@ -1,0 +1,207 @@
+//! A model learned in this process: on pooled data, or as a cluster learns it, without the links.
+
+use std::fmt;
+
+use bailiwick_core::learning::{
+    Blend, Counts, Interactions, ItemLists, ItemVectors, LearningError, ListOptions, Options,
+    Parts, PooledModel, Round, Share, Takers, TrainingOptions, learn, train,
+};
+use serde::Serialize;
+
+use super::popular::Popular;
+use super::slates::{best, spread};
+use super::{EvalError, Slates};
+use crate::data::Split;
+
+/// The name of the variant that uses all there is.
+pub(super) const FULL: &str = "profile_std";
+
+/// Items of a history that stand for a session.
+const SESSION: usize = 3;
+
+/// What learning costs between domains.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Cost {
+    /// Sums over the domains: trips between regions.
+    pub rounds: u32,
+    /// Bytes that a domain sends in all of them.
+    pub sent_bytes: u64,
+    /// Bytes that a domain is sent.
+    pub received_bytes: u64,
+    /// The most memory that this process had, where the system says.
+    pub memory_peak_bytes: Option<u64>,
+}
+
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rounds, sent_bytes, received_bytes, memory_peak_bytes } = self;
+        let mib = |bytes: u64| bytes >> 20;
+        write!(f, "{rounds} rounds; a domain sends {} MiB", mib(*sent_bytes))?;
+        write!(f, " and is sent {} MiB", mib(*received_bytes))?;
+        match memory_peak_bytes {
+            Some(bytes) => write!(f, "; peak memory {} MiB", mib(*bytes)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The finished model, and each domain's own lists.
+pub(super) struct Learned {
+    pooled: PooledModel,
+    spectral: ItemVectors,
+    lists: Vec<ItemLists>,
+    threads: usize,
+    cost: Cost,
+}
+
+impl Learned {
+    /// Learns from the split's people, dealt over `domains` in turn.
+    pub(super) fn from(
+        split: &Split,
+        domains: usize,
+        threads: usize,
+        say: &mut impl FnMut(&str),
+    ) -> Result<Self, EvalError> {
+        let options = TrainingOptions::default();
+        let people = split.interactions(domains, options.person_items_max)?;
+        let spectral_options = Options { dimensions: options.dimensions, ..Options::default() };
+        let spectral = learn(&people, spectral_options, |_, _| ())?;
+        say("the first vectors are there");
+        let progress = |done: u32, of: u32, counts: Counts| {
+            if done.is_multiple_of(20) || done == of {
+                say(&format!("round {done} of {of}: loss {:.4}", counts.loss / counts.examples));
+            }
+        };
+        let sum = |round: &Round, model: &PooledModel| summed(&people, round, model, threads);
+        let pooled = train(&people, options, sum, progress)?;
+        let lists = people.iter().map(|p| lists_of(p, threads)).collect::<Result<_, _>>()?;
+        let cost = Cost::of(split.items(), &options, &spectral_options);
+        Ok(Self { pooled, spectral, lists, threads, cost })
+    }
+
+    pub(super) fn cost(&self) -> Cost {
+        self.cost
+    }
+
+    /// Every variant that is judged.
+    pub(super) fn variants<'a>(&'a self, split: &'a Split) -> Vec<Box<dyn Slates + 'a>> {
+        let of = |name, history, wanted| Variant { name, history, wanted, learned: self, split };
+        let all = Wanted { pooled: true, spectral: true, lists: true };
+        let (vectors, lists) = (Wanted { lists: false, ..all }, Wanted { lists: true, ..NOTHING });
+        vec![
+            Box::new(of(FULL, usize::MAX, all)),
+            Box::new(of("vectors", usize::MAX, vectors)),
+            Box::new(of("contrastive", usize::MAX, Wanted { pooled: true, ..NOTHING })),
+            Box::new(of("spectral", usize::MAX, Wanted { spectral: true, ..NOTHING })),
+            Box::new(of("home_lists", usize::MAX, lists)),
+            Box::new(of("session_only", SESSION, vectors)),
+            Box::new(of("contextual", 1, vectors)),
+            Box::new(Popular::of(split)),
+        ]
+    }
+}
+
+/// Which parts a variant's scores have.
+#[derive(Debug, Clone, Copy)]
+struct Wanted {
+    pooled: bool,
+    spectral: bool,
+    lists: bool,
+}
+
+const NOTHING: Wanted = Wanted { pooled: false, spectral: false, lists: false };
+
+/// One way to use what was learned.
+struct Variant<'a> {
+    name: &'static str,
+    /// How many of the last items taken are looked at.
+    history: usize,
+    wanted: Wanted,
+    learned: &'a Learned,
+    split: &'a Split,
+}
+
+impl Slates for Variant<'_> {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn slates(&self, people: &[usize], limit: usize) -> Result<Vec<Vec<u32>>, EvalError> {
+        spread(people, self.learned.threads, |&person| self.slate(person, limit))
+    }
+}
+
+impl Variant<'_> {
+    fn slate(&self, person: usize, limit: usize) -> Vec<u32> {
+        let Learned { pooled, spectral, lists, .. } = self.learned;
+        let home = lists.get(person % lists.len().max(1));
+        let parts = Parts {
+            pooled: self.wanted.pooled.then_some(pooled),
+            spectral: self.wanted.spectral.then_some(spectral),
+            lists: home.filter(|_| self.wanted.lists),
+        };
+        let taken = self.split.train(person);
+        let used = taken.get(taken.len().saturating_sub(self.history)..).unwrap_or_default();
+        let scores = Blend::default().scores(&parts, self.split.items(), used);
+        best(scores, taken, f32::NEG_INFINITY, limit)
+    }
+}
+
+/// The sum of all domains' shares, each domain's groups spread over the threads.
+fn summed(
+    domains: &[Interactions],
+    round: &Round,
+    model: &PooledModel,
+    threads: usize,
+) -> Result<Share, LearningError> {
+    let (items, dimensions) = model.targets().shape();
+    let mut total = Share::zeros(items, dimensions);
+    for people in domains {
+        let groups = round.groups(people);
+        // One sum a thread, since sums are as large as the model; groups dealt in turn.
+        let lanes: Vec<usize> = (0..threads).collect();
+        let share =
+            |&lane: &usize| round.share(people, model, groups.iter().skip(lane).step_by(threads));
+        // A thread that broke off leaves no sum: as if no domain had given a part.
+        let shares = spread(&lanes, threads, share).map_err(|_| LearningError::NoParts)?;
+        shares.into_iter().try_for_each(|share| total.add(&share?))?;
+    }
+    Ok(total)
+}
+
+fn lists_of(people: &Interactions, threads: usize) -> Result<ItemLists, EvalError> {
+    /// Items of one piece of work.
+    const PIECE: usize = 512;
+    let takers = Takers::of(people);
+    let pieces: Vec<usize> = (0..people.items()).step_by(PIECE).collect();
+    let of = |&start: &usize| {
+        let end = start.saturating_add(PIECE).min(people.items());
+        takers.lists(start..end, &ListOptions::default())
+    };
+    Ok(ItemLists::join(spread(&pieces, threads, of)?))
+}
+
+impl Cost {
+    fn of(items: usize, training: &TrainingOptions, spectral: &Options) -> Self {
+        let size =
+            |columns: usize, bytes: u64| (items as u64).saturating_mul(columns as u64) * bytes;
+        let (rounds, first) = (u64::from(training.rounds), u64::from(spectral.rounds));
+        // Shares hold 8 bytes a number, both models 4.
+        let columns = spectral.dimensions.saturating_add(spectral.spare);
+        let sent = size(training.dimensions * 2, 8) * rounds + size(columns, 8) * first;
+        let received = size(training.dimensions * 2, 4) * rounds + size(columns, 4) * first;
+        Self {
+            rounds: training.rounds.saturating_add(spectral.rounds),
+            sent_bytes: sent,
+            received_bytes: received,
+            memory_peak_bytes: memory_peak_bytes(),
+        }
+    }
+}
+
+/// What Linux counts as the most memory resident.
+fn memory_peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}

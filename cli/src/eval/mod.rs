@@ -1,0 +1,77 @@
+//! `bailiwick eval`: how good and how fair the slates are, on a public split into train and test.
+//!
+//! Whoever makes slates is behind [`Slates`]: here a model that is learned in this process, pooled or
+//! domain by domain; a running cluster can be asked through the same trait. What is judged, and how, is the
+//! same for all (`metrics`).
+
+mod args;
+mod bootstrap;
+mod error;
+mod learned;
+mod metrics;
+mod popular;
+mod report;
+mod slates;
+
+pub use args::EvalArgs;
+pub use error::EvalError;
+pub use report::{DomainFigures, EvalReport, VariantFigures};
+pub use slates::Slates;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::data::Split;
+use learned::Learned;
+use metrics::Judge;
+
+/// Length of the slates that are judged.
+pub const AT: usize = 20;
+
+/// Learns from the split's train side and judges every variant. `say` hears how far it is, in sentences for
+/// people.
+///
+/// # Errors
+/// [`EvalError`]: a file that can't be read, a split without test items, options that can't be learned with.
+pub fn run(args: &EvalArgs, mut say: impl FnMut(&str)) -> Result<EvalReport, EvalError> {
+    let split = Split::read(&args.path)?;
+    let domains = args.domain_count();
+    let started = Instant::now();
+    let learned = Learned::from(&split, domains, args.threads(), &mut say)?;
+    let learn_seconds = started.elapsed().as_secs_f64();
+    say(&format!("learned in {learn_seconds:.0} s"));
+    let judge = Judge::new(&split, args.people_step());
+    if judge.people().is_empty() {
+        return Err(EvalError::NoTest);
+    }
+    let mut variants = BTreeMap::new();
+    let mut by_domain = BTreeMap::new();
+    for variant in learned.variants(&split) {
+        let slates = variant.slates(judge.people(), AT)?;
+        let judged = judge.judge(&slates);
+        if variant.name() == learned::FULL {
+            by_domain = report::by_domain(&split, &judged, domains);
+        }
+        variants.insert(variant.name(), VariantFigures::new(&judged, args.seed));
+        say(&format!("judged {}", variant.name()));
+    }
+    Ok(EvalReport::new(args, learn_seconds, learned.cost(), variants, by_domain))
+}
+
+/// Runs the evaluation and prints its report.
+///
+/// # Errors
+/// As [`run`].
+#[allow(clippy::print_stdout)] // what a command is for goes to standard output
+pub fn command(args: &EvalArgs) -> Result<(), EvalError> {
+    let report = run(args, |line| eprintln!("{line}"))?;
+    let text = match args.json {
+        true => serde_json::to_string(&report).unwrap_or_default(),
+        false => report.to_string(),
+    };
+    println!("{text}");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! A small split of two tastes, evaluated from files to report.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::Value;
+
+use super::bootstrap::mean_with_interval;
+use super::*;
+
+fn write(directory: &Path, name: &str, rows: impl Iterator<Item = (u32, u32)>) {
+    let mut text = "user\titem\n".to_owned();
+    rows.for_each(|(user, item)| writeln!(text, "{user}\t{item}").unwrap());
+    let mut file = GzEncoder::new(Vec::new(), Compression::fast());
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    std::fs::write(directory.join(name), file.finish().unwrap()).unwrap();
+}
+
+/// 60 people of two tastes of 12 items each: each took 6 of their taste, 2 are kept back.
+fn two_tastes() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let taken = |user: u32, at: u32| (user % 2) * 12 + (user * 5 + at * at) % 12;
+    let pairs = |from: u32, to: u32| {
+        (0..60).flat_map(move |user| {
+            let all: std::collections::BTreeSet<u32> = (0..9).map(|at| taken(user, at)).collect();
+            all.into_iter()
+                .skip(from as usize)
+                .take((to - from) as usize)
+                .map(move |item| (user, item))
+        })
+    };
+    write(directory.path(), "train.tsv.gz", pairs(0, 3));
+    write(directory.path(), "test.tsv.gz", pairs(3, 6));
+    directory
+}
+
+fn args(path: &Path) -> EvalArgs {
+    EvalArgs {
+        path: path.to_owned(),
+        central: false,
+        domains: 2,
+        threads: Some(2),
+        every: 1,
+        seed: 1,
+        json: true,
+    }
+}
+
+/// Whoever is of one taste is shown that taste, whether the data was pooled or stayed in two domains; and
+/// what is printed holds what readers of it rely on.
+#[test]
+fn a_split_is_judged_from_files_to_report() {
+    let directory = two_tastes();
+    let domain_wise = args(directory.path());
+    for args in [domain_wise.clone(), EvalArgs { central: true, ..domain_wise }] {
+        let report = run(&args, |_| ()).unwrap();
+        let (full, popular) = (&report.variants["profile_std"], &report.variants["popular_k"]);
+        assert!(full.ndcg > popular.ndcg && full.ndcg > 0.3, "{report}");
+        let json: Value = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+        let figures = &json["variants"]["profile_std"];
+        for name in ["recall@20", "ndcg@20", "coverage", "intra_list_diversity", "gini", "novelty"]
+        {
+            assert!(figures[name].is_f64(), "{name}: {figures}");
+        }
+        let [low, high] = [0, 1].map(|at| figures["ndcg@20_interval"][at].as_f64().unwrap());
+        assert!(low <= full.ndcg && full.ndcg <= high && low < high, "{figures}");
+        assert!(json["learn_seconds"].is_f64());
+        assert_eq!(json["domains"].as_object().unwrap().len(), args.domain_count());
+    }
+}
+
+#[test]
+fn a_split_without_test_items_is_refused() {
+    let directory = two_tastes();
+    write(directory.path(), "test.tsv.gz", std::iter::empty());
+    assert!(matches!(run(&args(directory.path()), |_| ()), Err(EvalError::NoTest)));
+    std::fs::remove_file(directory.path().join("train.tsv.gz")).unwrap();
+    assert!(matches!(run(&args(directory.path()), |_| ()), Err(EvalError::Data(_))));
+}
+
+/// The interval of a mean of n values of deviation 1 is about 1.96 / sqrt(n) to either side.
+#[test]
+fn intervals_are_as_wide_as_they_should_be() {
+    let values: Vec<f64> = (0..400).map(|at| if at % 2 == 0 { 1.0 } else { -1.0 }).collect();
+    let (mean, [low, high]) = mean_with_interval(&values, 3);
+    assert_eq!(mean, 0.0);
+    assert!((0.08..0.12).contains(&high) && (-0.12..-0.08).contains(&low), "{low} {high}");
+    assert_eq!(mean_with_interval(&[], 3), (0.0, [0.0, 0.0]));
+}

@@ -1,0 +1,123 @@
+//! Sums in fixed point: exact, so that their order does not matter and masks cancel to the last bit.
+
+use super::{Block, LearningError};
+
+/// A value is rounded to the nearest multiple of 2^-36.
+const WHOLE: u32 = 36;
+/// Steps in 1.
+const STEPS: f64 = (1_u64 << WHOLE) as f64;
+/// 1.5 * 2^52: a number of less than 2^51 added to it has its integer part in the last bits.
+const ROUNDER: f64 = 6_755_399_441_055_744.0;
+
+/// `rows` x `columns` numbers in steps of 2^-36, added modulo 2^64.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FixedBlock {
+    rows: usize,
+    columns: usize,
+    steps: Vec<i64>,
+}
+
+impl std::fmt::Debug for FixedBlock {
+    /// The shape alone: a domain's sum is not for logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FixedBlock")
+            .field("rows", &self.rows)
+            .field("columns", &self.columns)
+            .finish()
+    }
+}
+
+impl FixedBlock {
+    /// A block of zeros.
+    #[must_use]
+    pub fn zeros(rows: usize, columns: usize) -> Self {
+        Self { rows, columns, steps: vec![0; rows.saturating_mul(columns)] }
+    }
+
+    /// The block of these numbers of steps, row after row.
+    ///
+    /// # Errors
+    /// [`LearningError::Shape`] when there are not `rows` x `columns` of them.
+    pub fn new(rows: usize, columns: usize, steps: Vec<i64>) -> Result<Self, LearningError> {
+        if rows.checked_mul(columns) != Some(steps.len()) {
+            let found = (steps.len().checked_div(columns).unwrap_or(0), columns);
+            return Err(LearningError::Shape { found, expected: (rows, columns) });
+        }
+        Ok(Self { rows, columns, steps })
+    }
+
+    /// Rows and columns.
+    #[must_use]
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+
+    /// All numbers of steps, row after row.
+    #[must_use]
+    pub fn steps(&self) -> &[i64] {
+        &self.steps
+    }
+
+    /// All numbers of steps, row after row, to be masked.
+    pub fn steps_mut(&mut self) -> &mut [i64] {
+        &mut self.steps
+    }
+
+    /// Adds another block.
+    ///
+    /// # Errors
+    /// [`LearningError::Shape`] when it has another shape; nothing is added then.
+    pub fn add(&mut self, other: &Self) -> Result<(), LearningError> {
+        other.expect_shape(self.shape())?;
+        self.steps
+            .iter_mut()
+            .zip(&other.steps)
+            .for_each(|(sum, &step)| *sum = sum.wrapping_add(step));
+        Ok(())
+    }
+
+    pub(super) fn expect_shape(&self, expected: (usize, usize)) -> Result<(), LearningError> {
+        if self.shape() == expected {
+            Ok(())
+        } else {
+            Err(LearningError::Shape { found: self.shape(), expected })
+        }
+    }
+
+    /// The Euclidean length of all numbers together.
+    pub(super) fn length(&self) -> f64 {
+        self.steps.iter().map(|&s| (s as f64 / STEPS).powi(2)).sum::<f64>().sqrt()
+    }
+
+    /// Adds `factor` times finite values below 2^14 to a row; nothing outside the block.
+    #[inline(always)]
+    pub(super) fn add_row(&mut self, row: usize, values: &[f32], factor: f32) {
+        let start = row.saturating_mul(self.columns);
+        if let Some(sums) = self.steps.get_mut(start..start.saturating_add(self.columns)) {
+            for (sum, &value) in sums.iter_mut().zip(values) {
+                *sum = sum.wrapping_add(in_steps(value * factor));
+            }
+        }
+    }
+
+    /// Adds a whole number below 2^27 to a column of the first row; nothing outside the block.
+    pub(super) fn add_whole(&mut self, column: usize, count: usize) {
+        if let Some(sum) = self.steps.get_mut(column) {
+            *sum = sum.wrapping_add((count as i64).wrapping_shl(WHOLE));
+        }
+    }
+
+    /// The numbers as real ones, each times `factor`.
+    #[must_use]
+    pub fn scaled(&self, factor: f64) -> Block {
+        let values: Vec<f64> = self.steps.iter().map(|&s| s as f64 * (factor / STEPS)).collect();
+        Block::rounded(self.rows, self.columns, &values)
+    }
+}
+
+/// Rounds to steps, half to even. As a sum of doubles it can be done for several values at once.
+#[inline(always)]
+fn in_steps(value: f32) -> i64 {
+    let rounded = f64::from(value) * STEPS + ROUNDER;
+    (rounded.to_bits() as i64).wrapping_sub(ROUNDER.to_bits() as i64)
+}

@@ -1,0 +1,88 @@
+//! The model: two vectors an item, none a person.
+
+use super::numbers::{add_scaled, dot, length, normalise};
+use super::{Block, LearningError};
+
+/// Two vectors an item: a direction as something to recommend, and a vector as something that was taken.
+/// A person is the direction of the sum of the second over what they took; a score is a cosine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PooledModel {
+    targets: Block,
+    history: Block,
+}
+
+impl PooledModel {
+    /// The model of these vectors, items x dimensions each. The target vectors are cut to length 1; where
+    /// either is zero the item counts as unknown.
+    ///
+    /// # Errors
+    /// [`LearningError::Shape`] when the two differ in shape.
+    pub fn new(mut targets: Block, history: Block) -> Result<Self, LearningError> {
+        history.expect_shape(targets.shape())?;
+        for row in targets.rows_mut().filter(|row| length(row) > 0.0) {
+            normalise(row);
+        }
+        Ok(Self { targets, history })
+    }
+
+    /// Values of a vector.
+    #[must_use]
+    pub fn dimensions(&self) -> usize {
+        self.targets.shape().1
+    }
+
+    /// The directions to recommend by, items x dimensions: what an index of nearest neighbours holds.
+    #[must_use]
+    pub fn targets(&self) -> &Block {
+        &self.targets
+    }
+
+    /// The vectors to pool, items x dimensions.
+    #[must_use]
+    pub fn history(&self) -> &Block {
+        &self.history
+    }
+
+    pub(super) fn blocks_mut(&mut self) -> (&mut Block, &mut Block) {
+        (&mut self.targets, &mut self.history)
+    }
+
+    /// Forgets the items that `unknown` names.
+    pub(super) fn without(mut self, unknown: impl Fn(u32) -> bool) -> Self {
+        for block in [&mut self.targets, &mut self.history] {
+            let forgotten = (0..).zip(block.rows_mut()).filter(|(item, _)| unknown(*item));
+            forgotten.for_each(|(_, row)| row.fill(0.0));
+        }
+        self
+    }
+
+    /// Whether the item was taken by anybody when the model was learned.
+    #[must_use]
+    pub fn knows(&self, item: u32) -> bool {
+        [&self.targets, &self.history]
+            .iter()
+            .all(|block| block.row(item as usize).is_some_and(|row| length(row) > 0.0))
+    }
+
+    /// A person's unit vector from weighted items; unknown items are passed over, none if all are, or if
+    /// they cancel.
+    #[must_use]
+    pub fn pool(&self, taken: impl IntoIterator<Item = (u32, f32)>) -> Option<Vec<f32>> {
+        let mut pooled = vec![0.0; self.dimensions()];
+        for (item, weight) in taken {
+            add_scaled(&mut pooled, self.history.row(item as usize).unwrap_or_default(), weight);
+        }
+        let usable = length(&pooled);
+        (usable.is_finite() && usable > super::numbers::SHORTEST).then(|| {
+            normalise(&mut pooled);
+            pooled
+        })
+    }
+
+    /// The cosine of every item for a pooled vector; -1 for unknown items.
+    #[must_use]
+    pub fn scores(&self, pooled: &[f32]) -> Vec<f32> {
+        let score = |(item, row)| if self.knows(item) { dot(row, pooled) } else { -1.0 };
+        (0..).zip(self.targets.rows()).map(score).collect()
+    }
+}

@@ -1,0 +1,247 @@
+//! The coordinator's side of the contrastive form: rounds to be summed, and what it makes of the sums.
+
+use super::adam::Adam;
+use super::share::{Bounds, Counts};
+use super::{Block, Form, Interactions, LearningError, PooledModel, Round, Share};
+
+/// How to learn. The defaults are one setting for every catalogue, chosen on held-out parts of the train
+/// sides of four public data sets; README.md beside this file lists what was tried.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrainingOptions {
+    /// Dimensions of a vector; best a multiple of 16.
+    pub dimensions: usize,
+    /// Sums over the domains, each one trip between regions.
+    pub rounds: u32,
+    /// Examples of a round, roughly, where people have so many to give.
+    pub round_examples: usize,
+    /// Examples, roughly, that share their negatives.
+    pub group_examples: usize,
+    /// How examples are made and weighed.
+    pub form: Form,
+    /// Step of Adam after `warm_up` rounds, falling from there to 0 at the end.
+    pub learning_rate: f64,
+    /// Rounds over which the step rises.
+    pub warm_up: u32,
+    /// Items of one person that count at most, the newest.
+    pub person_items_max: usize,
+    /// Contributors of a round at least.
+    pub people_min: u32,
+    /// Where all draws come from.
+    pub seed: u64,
+}
+
+impl Default for TrainingOptions {
+    fn default() -> Self {
+        Self {
+            dimensions: 64,
+            rounds: 160,
+            round_examples: 32_768,
+            group_examples: 512,
+            form: Form {
+                person_examples_max: 64,
+                negatives: 512,
+                negative_weight: 2000.0,
+                temperature: 0.12,
+                dropout: 0.4,
+                contribution_max: 4.0,
+            },
+            learning_rate: 0.04,
+            warm_up: 10,
+            person_items_max: 1000,
+            people_min: 20,
+            seed: 1,
+        }
+    }
+}
+
+impl TrainingOptions {
+    fn check(&self) -> Result<(), LearningError> {
+        let counts = [
+            ("dimensions", self.dimensions),
+            ("rounds", self.rounds as usize),
+            ("round_examples", self.round_examples),
+            ("group_examples", self.group_examples),
+            ("person_examples_max", self.form.person_examples_max),
+            ("negatives", self.form.negatives),
+        ];
+        if let Some((field, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return Err(LearningError::Zero { field });
+        }
+        let positive = [
+            ("negative_weight", f64::from(self.form.negative_weight)),
+            ("temperature", f64::from(self.form.temperature)),
+            ("contribution_max", f64::from(self.form.contribution_max)),
+            ("learning_rate", self.learning_rate),
+        ];
+        // Shares are in fixed point, with room up to 2^14.
+        let usable = |value: f64| value > 1e-6 && value < 1e4;
+        match positive.into_iter().find(|(_, value)| !usable(*value)) {
+            Some((field, value)) => Err(LearningError::Option { field, value }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Learning under way: what the domains are asked next. It holds nothing of any single domain.
+#[derive(Debug, Clone)]
+pub struct Training {
+    options: TrainingOptions,
+    pairs: f64,
+    model: PooledModel,
+    adam: Adam,
+    done: u32,
+}
+
+/// How many people and pairs of person and item the domains have, summed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Census {
+    /// People with at least two items.
+    pub people: u64,
+    /// Their pairs.
+    pub pairs: u64,
+}
+
+impl Census {
+    /// The census of one domain.
+    #[must_use]
+    pub fn of(people: &Interactions) -> Self {
+        let rows = people.rows().filter(|taken| taken.len() > 1);
+        let add = |sum: Self, taken: &[u32]| Self {
+            people: sum.people + 1,
+            pairs: sum.pairs.saturating_add(taken.len() as u64),
+        };
+        rows.fold(Self { people: 0, pairs: 0 }, add)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            people: self.people.saturating_add(other.people),
+            pairs: self.pairs.saturating_add(other.pairs),
+        }
+    }
+}
+
+impl Training {
+    /// Starts from small vectors that follow from the seed, the same for an item on both sides.
+    ///
+    /// # Errors
+    /// [`LearningError::Zero`] and [`LearningError::Option`] for options that can't be used,
+    /// [`LearningError::Contributors`] when all domains together have too few people.
+    pub fn start(
+        options: TrainingOptions,
+        items: usize,
+        census: Census,
+    ) -> Result<Self, LearningError> {
+        options.check()?;
+        if census.people < options.people_min.into() {
+            let found = census.people as f64;
+            return Err(LearningError::Contributors { found, least: options.people_min });
+        }
+        // Of length 1 in the mean: the mean square of a number between -1 and 1 is a third.
+        let scale = (3.0 / options.dimensions as f32).sqrt();
+        let vectors = Block::seeded(items, options.dimensions, options.seed).times_all(scale);
+        let model = PooledModel::new(vectors.clone(), vectors)?;
+        let adam = Adam::new(model.targets().shape());
+        Ok(Self { options, pairs: census.pairs as f64, model, adam, done: 0 })
+    }
+
+    /// The model as it is: what shares are computed by.
+    #[must_use]
+    pub fn model(&self) -> &PooledModel {
+        &self.model
+    }
+
+    /// Rounds done, and rounds there will be.
+    #[must_use]
+    pub fn progress(&self) -> (u32, u32) {
+        (self.done, self.options.rounds)
+    }
+
+    /// The round whose sum is wanted; none when all are done.
+    #[must_use]
+    pub fn round(&self) -> Option<Round> {
+        let TrainingOptions { round_examples, group_examples, form, seed, .. } = self.options;
+        (self.done < self.options.rounds).then(|| Round {
+            seed: super::Draws::new(seed).at(self.done.into()),
+            rate: (round_examples as f64 / self.pairs.max(1.0)).min(1.0),
+            groups: u32::try_from(round_examples.div_ceil(group_examples)).unwrap_or(u32::MAX),
+            form,
+        })
+    }
+
+    /// Takes the sum of all shares of [`Training::round`], after looking whether it can be one.
+    ///
+    /// # Errors
+    /// [`LearningError::Shape`], [`LearningError::Contributors`] or [`LearningError::Bound`]; the model
+    /// stays as it was then, and the round can be asked for again.
+    pub fn advance(&mut self, total: &Share) -> Result<Counts, LearningError> {
+        if total.shape() != self.model.targets().shape() {
+            let (found, expected) = (total.shape(), self.model.targets().shape());
+            return Err(LearningError::Shape { found, expected });
+        }
+        let counts = total.check(&Bounds {
+            people_min: self.options.people_min,
+            person_examples_max: self.options.form.person_examples_max,
+            contribution_max: self.options.form.contribution_max,
+        })?;
+        let rate = self.rate();
+        self.adam.step(&mut self.model, total, counts.examples, rate);
+        self.done = self.done.saturating_add(1);
+        Ok(counts)
+    }
+
+    /// The step of this round: up over the first rounds, then down in a line.
+    fn rate(&self) -> f64 {
+        let (done, rounds) = (f64::from(self.done), f64::from(self.options.rounds));
+        let up = ((done + 1.0) / f64::from(self.options.warm_up.max(1))).min(1.0);
+        self.options.learning_rate * up * (1.0 - done / rounds)
+    }
+
+    /// The model learned. Items that nobody took have no vectors in it: nothing is known of them.
+    #[must_use]
+    pub fn finish(self) -> PooledModel {
+        self.model.without(|item| !self.adam.moved_history(item))
+    }
+}
+
+/// Learns from all domains in one process: what a cluster does over its links, without the links.
+/// `sum` is to add up the shares of a round; `progress` hears of every round.
+///
+/// # Errors
+/// As [`Training::start`] and [`Training::advance`], and what `sum` answers.
+pub fn train(
+    domains: &[Interactions],
+    options: TrainingOptions,
+    mut sum: impl FnMut(&Round, &PooledModel) -> Result<Share, LearningError>,
+    mut progress: impl FnMut(u32, u32, Counts),
+) -> Result<PooledModel, LearningError> {
+    let items = domains.first().ok_or(LearningError::NoParts)?.items();
+    let census = domains.iter().map(Census::of).fold(Census { people: 0, pairs: 0 }, Census::plus);
+    let mut training = Training::start(options, items, census)?;
+    while let Some(round) = training.round() {
+        let total = sum(&round, training.model())?;
+        let counts = training.advance(&total)?;
+        let (done, of) = training.progress();
+        progress(done, of, counts);
+    }
+    Ok(training.finish())
+}
+
+/// The sum of all domains' shares, one after another on this thread.
+///
+/// # Errors
+/// As [`Round::share`].
+pub fn summed(
+    domains: &[Interactions],
+    round: &Round,
+    model: &PooledModel,
+) -> Result<Share, LearningError> {
+    let (items, dimensions) = model.targets().shape();
+    let mut total = Share::zeros(items, dimensions);
+    for people in domains {
+        total.add(&round.share(people, model, &round.groups(people))?)?;
+    }
+    Ok(total)
+}

@@ -1,0 +1,89 @@
+//! The masks of one domain: a stream for every other, added on one side and taken away on the other.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bailiwick_core::ids::DomainId;
+use bailiwick_core::learning::{FixedBlock, Share};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+
+use super::{MaskedShare, SumError};
+use crate::seal::Secret;
+
+/// A round, and how often it was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt {
+    /// The round.
+    pub round: u32,
+    /// 0 for the first time.
+    pub attempt: u32,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "attempt {} at round {}", self.attempt, self.round)
+    }
+}
+
+/// The secrets that a domain shares with each other one, and what they were used for.
+#[derive(Debug)]
+pub struct PairMasks {
+    own: DomainId,
+    secrets: BTreeMap<DomainId, Secret>,
+    last: Option<Attempt>,
+}
+
+impl PairMasks {
+    pub(super) fn new(own: DomainId, secrets: BTreeMap<DomainId, Secret>) -> Self {
+        Self { own, secrets, last: None }
+    }
+
+    /// The domains that the masks cancel with.
+    pub fn peers(&self) -> impl Iterator<Item = &DomainId> {
+        self.secrets.keys()
+    }
+
+    /// Goes on without a domain that dropped out. Its masks are in no later share.
+    ///
+    /// # Errors
+    /// [`SumError::Alone`] when nobody else is left; the domain stays then.
+    pub fn without(&mut self, gone: &DomainId) -> Result<(), SumError> {
+        if self.secrets.keys().all(|peer| peer == gone) {
+            return Err(SumError::Alone { domains: 1 });
+        }
+        self.secrets.remove(gone);
+        Ok(())
+    }
+
+    /// Masks a share. Every attempt must come after the last: under the same masks two shares would show
+    /// their difference.
+    ///
+    /// # Errors
+    /// [`SumError::Spent`].
+    pub fn mask(&mut self, attempt: Attempt, mut share: Share) -> Result<MaskedShare, SumError> {
+        if let Some(last) = self.last.filter(|last| attempt <= *last) {
+            return Err(SumError::Spent { attempt, last });
+        }
+        self.last = Some(attempt);
+        for (peer, secret) in &self.secrets {
+            let mut stream = stream(secret, attempt);
+            let adds = self.own < *peer;
+            share.blocks_mut().into_iter().for_each(|block| mask(block, &mut stream, adds));
+        }
+        Ok(MaskedShare::new(self.own.clone(), attempt, share))
+    }
+}
+
+/// ChaCha20 (RFC 8439) under a key of this attempt alone.
+fn stream(secret: &Secret, at: Attempt) -> ChaCha20Rng {
+    let parts = [&b"attempt"[..], &at.round.to_be_bytes(), &at.attempt.to_be_bytes()];
+    ChaCha20Rng::from_seed(secret.mac(&parts))
+}
+
+fn mask(block: &mut FixedBlock, stream: &mut ChaCha20Rng, adds: bool) {
+    for step in block.steps_mut() {
+        let mask = stream.next_u64() as i64;
+        *step = if adds { step.wrapping_add(mask) } else { step.wrapping_sub(mask) };
+    }
+}

@@ -1,0 +1,26 @@
+//! Sums over domains of which nobody sees a part.
+//!
+//! Before a run every two domains agree on a secret ([`Offer`]). From it, for every attempt at a round,
+//! both draw the same stream; one adds it to its share, the other takes it away ([`PairMasks`]). A masked
+//! share is uniformly random to whoever lacks the secrets, and the sum of all is the sum of the shares, to
+//! the last bit, since shares are in fixed point and are added modulo 2^64 ([`Gathering`]). (Bonawitz et
+//! al., Practical Secure Aggregation, CCS 2017, without its recovery: a domain that drops out leaves masks
+//! that nobody takes away, so that the round is begun again, as a new attempt, by those who are left.)
+//!
+//! Against what: the coordinator and a tap on any link learn nothing but the sum. Domains are believed to
+//! be those that the links' certificates name: the offers must come over such links, or be signed, since a
+//! coordinator that can put its own key in their place reads what it likes. All other domains together can
+//! compute the one that is left; hence the floor of contributors in every *sum*, not in every share.
+
+mod error;
+mod gather;
+mod masks;
+mod offer;
+
+pub use error::SumError;
+pub use gather::{Gathering, MaskedShare};
+pub use masks::{Attempt, PairMasks};
+pub use offer::{Offer, RunId};
+
+#[cfg(test)]
+mod tests;
