@@ -158,8 +158,12 @@ impl Workload {
                 v1::Item { item: item.clone(), title: number.to_string(), ..v1::Item::default() };
             while self.goes_on() {
                 let answer = operator.put_items(std::slice::from_ref(&put)).await;
-                if answer.is_ok_and(|answer| answer.errors.is_empty()) {
-                    self.ledger.entries().items.insert(item.clone(), number);
+                if let Ok(answer) = answer {
+                    let mut entries = self.ledger.entries();
+                    entries.items.insert(item.clone(), number);
+                    if answer.upserted != 1 || !answer.errors.is_empty() {
+                        entries.unlawful.push(format!("item {item} was answered with {answer:?}"));
+                    }
                     break;
                 }
                 sleep(PAUSE).await;

@@ -9,10 +9,10 @@ use bailiwick_node::raft::group_machine::{GroupMachine, GroupParts, Offload, Ope
 use bailiwick_node::raft::guard::placement_guard;
 use bailiwick_node::raft::log_storage::GroupLog;
 use bailiwick_node::raft::machine::{AppliedAt, Change, Machine, Reader, View};
-use bailiwick_node::raft::types::{Command, Entry, LogId, Member, Membership, TypeConfig};
+use bailiwick_node::raft::types::{Command, Entry, LogId, Member, Membership, TypeConfig, Vote};
 use bailiwick_node::store::{DataDir, Store, StoreOptions};
 use openraft::storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine};
-use openraft::{EntryPayload, RaftSnapshotBuilder, StorageHelper};
+use openraft::{EntryPayload, RaftLogReader, RaftSnapshotBuilder, StorageHelper};
 
 pub const GROUP: &str = "users-eu-0";
 
@@ -108,6 +108,9 @@ impl Node {
         self.log.blocking_append(entries.clone()).await.unwrap();
         let committed = entries.last().map(|entry| entry.log_id);
         self.log.save_committed(committed).await.unwrap();
+        // What was committed is told without waiting for the disk; a vote waits, and for all before it.
+        let vote = self.log.read_vote().await.unwrap().unwrap_or_else(|| Vote::new(1, 1));
+        self.log.save_vote(&vote).await.unwrap();
         self.apply(entries).await;
     }
 
