@@ -180,9 +180,10 @@ impl Views {
 
     fn nodes(&self, named: &[edge::TopologyNode], old: &[Arc<Node>]) -> Vec<Arc<Node>> {
         let mut wanted: Vec<NodeAddress> = named.iter().filter_map(address).collect();
-        let known: BTreeSet<_> = wanted.iter().map(|node| node.site.name.clone()).collect();
-        // A seed that the topology does not name is still worth asking.
-        wanted.extend(self.seeds.iter().filter(|s| !known.contains(&s.site.name)).cloned());
+        // A seed that the topology does not name, or names elsewhere, is still worth asking: after a restart
+        // of everything a node may tell where the others were before, and nobody is there any more.
+        let others: Vec<_> = self.seeds.iter().filter(|s| !wanted.contains(s)).cloned().collect();
+        wanted.extend(others);
         connect(&*self.dial, &wanted, old)
     }
 
@@ -250,4 +251,47 @@ fn read_packs(sources: Vec<String>) -> (Vec<HeldPack>, PackSet) {
         tracing::error!(%fault, "a pack is at fault");
     }
     (held, packs)
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::transport::Endpoint;
+
+    use super::*;
+
+    struct Lazily;
+
+    impl Dial for Lazily {
+        fn dial(&self, _: &NodeAddress) -> Result<Channel, String> {
+            Ok(Endpoint::from_static("http://127.0.0.1:1").connect_lazy())
+        }
+    }
+
+    /// Found by power cuts: all nodes had come back elsewhere, the first to answer did not know it yet, and
+    /// the router asked at the old addresses for ever.
+    #[tokio::test]
+    async fn where_nodes_were_before_does_not_displace_where_the_configuration_says() {
+        let told = |address: &str| edge::TopologyNode {
+            name: "eu-west-1".into(),
+            domain: "eu".into(),
+            region: "eu-west".into(),
+            address: address.into(),
+            ..edge::TopologyNode::default()
+        };
+        let seed = address(&told("127.0.0.1:2")).unwrap();
+        let views = Views::new(Box::new(Lazily), vec![seed], BTreeMap::new());
+        let addresses = |address: &str| {
+            let topology = edge::Topology {
+                version: 1,
+                nodes: vec![told(address)],
+                lease_ms: 1000,
+                ..edge::Topology::default()
+            };
+            views.apply(topology, Instant::now());
+            let nodes = views.current().nodes.clone();
+            nodes.iter().map(|node| node.at.address.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(addresses("127.0.0.1:1"), ["127.0.0.1:1", "127.0.0.1:2"]);
+        assert_eq!(addresses("127.0.0.1:2"), ["127.0.0.1:2"]);
+    }
 }
