@@ -6,18 +6,49 @@ Needs numpy and any of: pip install hnswlib faiss-cpu usearch
 Reads a question a line from standard input and writes an answer a line, both JSON:
   {"op": "load", "folder", "width", "metric", "cases", "k"}   -> {"engines": [names]}
   {"op": "build", "engine"}                                   -> {"bytes": a vector, "cpu_s"}
-  {"op": "search", "engine", "case", "ef"}                    -> {"cpu_us": all queries, "found"}
+  {"op": "search", "engine", "case", "ef", "queries"}         -> {"cpu_us": all queries, "found"}
 Each search is one batch call on one thread; `cpu_us` is the processor time of that call alone.
 ANN_PEERS="hnswlib,faiss HNSW16" in the environment leaves the others out.
-Filters go in as the engine takes them: hnswlib a callback, faiss a bitmap; usearch takes none in Python.
+Filters go in as the engine takes them: faiss a bitmap, hnswlib a function, compiled here if pip install pybind11
+and g++ allow it, so that no Python runs within a search; usearch takes none in Python. `faiss Flat` compares
+just the matching rows that it is handed: what a caller could do who keeps lists of them.
 """
-import json, os, sys, time
+import json, os, subprocess, sys, sysconfig, tempfile, time
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 import numpy as np
 
 BUILD_THREADS = 2
+NATIVE_FILTER = r"""
+#include <pybind11/functional.h>
+#include <pybind11/numpy.h>
+static const unsigned char *mask;
+static bool allows(size_t row) { return mask[row] != 0; }
+PYBIND11_MODULE(peers_filter, m) {
+    m.def("allows", &allows);
+    m.def("use", [](pybind11::array_t<unsigned char> bytes) { mask = bytes.data(); });
+}
+"""
+
+
+def native_filter():
+    """A filter that hnswlib calls without Python in between; None if it can't be compiled."""
+    try:
+        import pybind11
+        folder = tempfile.mkdtemp()
+        source = os.path.join(folder, "peers_filter.cpp")
+        out = os.path.join(folder, "peers_filter" + sysconfig.get_config_var("EXT_SUFFIX"))
+        with open(source, "w") as file:
+            file.write(NATIVE_FILTER)
+        includes = ["-I" + pybind11.get_include(), "-I" + sysconfig.get_path("include")]
+        subprocess.run(["g++", "-O3", "-shared", "-fPIC", "-std=c++17", source, "-o", out] + includes, check=True)
+        sys.path.append(folder)
+        import peers_filter
+        return peers_filter
+    except (ImportError, OSError, subprocess.CalledProcessError) as error:
+        print(f"hnswlib filters through Python: {error}", file=sys.stderr)
+        return None
 
 
 class Hnswlib:
@@ -31,11 +62,16 @@ class Hnswlib:
         self.index.add_items(data.base, np.arange(len(data.base)), num_threads=BUILD_THREADS)
         self.index.set_num_threads(1)
         self.bytes = self.index.index_file_size() / len(data.base)
+        self.filter = native_filter()
 
     def search(self, queries, k, ef, mask):
         self.index.set_ef(max(ef, k))
         if mask is None:
             return lambda: self.index.knn_query(queries, k=k, num_threads=1)[0]
+        if self.filter is not None:
+            self.mask = mask.astype(np.uint8)
+            self.filter.use(self.mask)
+            return lambda: self.index.knn_query(queries, k=k, num_threads=1, filter=self.filter.allows)[0]
         allowed = mask.tolist()
         return lambda: self.index.knn_query(queries, k=k, num_threads=1, filter=lambda i: allowed[i])[0]
 
@@ -89,6 +125,21 @@ class FaissFastScan(Faiss):
         return lambda: self.index.search(queries, k, params=params)[1]
 
 
+class FaissFlat(Faiss):
+    name = "faiss Flat"
+
+    def __init__(self, data):
+        faiss = self.build(data, "Flat")
+        self.index.add(data.base)
+        self.done(faiss, data)
+
+    def search(self, queries, k, ef, mask):
+        if mask is None:
+            return None
+        params = self.faiss.SearchParameters(sel=self.faiss.IDSelectorArray(np.flatnonzero(mask)))
+        return lambda: self.index.search(queries, k, params=params)[1]
+
+
 class Usearch:
     def __init__(self, data):
         from usearch.index import Index
@@ -112,8 +163,8 @@ class UsearchI8(Usearch):
     name, dtype = "usearch i8", "i8"
 
 
-PACKAGES = {Hnswlib: "hnswlib", FaissHnsw: "faiss", FaissFastScan: "faiss", UsearchF32: "usearch",
-            UsearchI8: "usearch"}
+PACKAGES = {Hnswlib: "hnswlib", FaissHnsw: "faiss", FaissFastScan: "faiss", FaissFlat: "faiss",
+            UsearchF32: "usearch", UsearchI8: "usearch"}
 
 
 class Data:
@@ -152,7 +203,7 @@ def main():
             engine = engines[q["engine"]] = kinds[q["engine"]](data)
             answer = {"bytes": engine.bytes, "cpu_s": time.process_time() - began}
         else:
-            call = engines[q["engine"]].search(data.queries, data.k, q["ef"], data.masks[q["case"]])
+            call = engines[q["engine"]].search(data.queries[:q["queries"]], data.k, q["ef"], data.masks[q["case"]])
             answer = {"cpu_us": None, "found": []}
             if call is not None:
                 try:

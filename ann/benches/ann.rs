@@ -1,17 +1,28 @@
 //! Runs `bailiwick_ann::bench` from the command line.
 //!
 //! `cargo bench -p bailiwick-ann -- synthetic 200000 64 out/` or `-- text <folder> cosine out/` or
-//! `-- raw <folder> 64 cosine out/`; further words: `plain=200` (hnsw_rs alone at that
-//! ef_construction), `peers=<script>`, `filtered`, `rounds=5`, `efs=10,20,40`.
+//! `-- raw <folder> 64 cosine out/`; `-- live <rows> <dimensions> <writes
+//! a second> <seconds>`; further words: `plain=200` (hnsw_rs alone at that
+//! ef_construction), `peers=<script>`, `filtered`, `rounded` (twelve bits a value), `rounds=5`, `index=<file>`, `refine=96` (candidates
+//! for a node's links), `threads=2` (of the build), `efs=10,20,40`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bailiwick_ann::bench::{Config, Source, run};
-use bailiwick_ann::{Metric, Options};
+use bailiwick_ann::bench::{BenchError, Config, LiveConfig, Source, live, run};
+use bailiwick_ann::{Keep, Metric, Options};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|w| !w.starts_with("--")).collect();
+    if let Some(config) = read_live(&words) {
+        return match live(&config, &|what| eprintln!("{what}")) {
+            Ok(report) => {
+                eprintln!("{report}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => failure(&error),
+        };
+    }
     let Some((config, out)) = read(&words) else {
         eprintln!(
             "synthetic <rows> <dimensions> <out> | text <folder> <metric> <out> | raw <folder> <dimensions> <metric> <out>"
@@ -27,10 +38,38 @@ fn main() -> ExitCode {
             eprintln!("{}", report.table());
             if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failure(&error),
+    }
+}
+
+fn failure(error: &BenchError) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::FAILURE
+}
+
+fn read_live(words: &[String]) -> Option<LiveConfig> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let ["live", rows, width, rate, seconds, rest @ ..] = words.as_slice() else { return None };
+    let after = |key: &str| rest.iter().find_map(|word| word.strip_prefix(key));
+    let merge_at = after("merge_at=").and_then(|n| n.parse().ok());
+    let usual = options(after("refine="), after("threads="));
+    Some(LiveConfig {
+        rows: rows.parse().ok()?,
+        dimensions: width.parse().ok()?,
+        rate: rate.parse().ok()?,
+        seconds: seconds.parse().ok()?,
+        ef: after("ef=").and_then(|ef| ef.parse().ok()).unwrap_or(40),
+        options: Options { merge_at: merge_at.unwrap_or(usual.merge_at), ..usual },
+    })
+}
+
+fn options(refine: Option<&str>, threads: Option<&str>) -> Options {
+    let number = |word: Option<&str>, or: usize| word.and_then(|w| w.parse().ok()).unwrap_or(or);
+    let usual = Options::default();
+    Options {
+        ef_refine: number(refine, usual.ef_refine),
+        threads: number(threads, usual.threads),
+        ..usual
     }
 }
 
@@ -54,7 +93,7 @@ fn read(words: &[String]) -> Option<(Config, PathBuf)> {
         _ => return None,
     };
     let after = |key: &str| rest.iter().find_map(|word| word.strip_prefix(key));
-    let efs = after("efs=").unwrap_or("10,14,20,28,40,56,80,120,160,240,400");
+    let efs = after("efs=").unwrap_or("10,14,20,26,32,38,44,52,64,80,100,112,128,160,240,400");
     let config = Config {
         source,
         queries: 1000,
@@ -62,8 +101,12 @@ fn read(words: &[String]) -> Option<(Config, PathBuf)> {
         efs: efs.split(',').filter_map(|ef| ef.parse().ok()).collect(),
         plain_ef_construction: after("plain=").and_then(|ef| ef.parse().ok()),
         peers: after("peers=").map(PathBuf::from),
+        index: after("index=").map(PathBuf::from),
         filtered: rest.contains(&"filtered"),
-        options: Options::default(),
+        options: Options {
+            keep: if rest.contains(&"rounded") { Keep::Rounded } else { Keep::Exact },
+            ..options(after("refine="), after("threads="))
+        },
     };
     Some((config, PathBuf::from(out)))
 }

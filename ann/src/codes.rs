@@ -17,8 +17,8 @@ pub(crate) const LINE: usize = 64;
 const BIAS: f32 = 128.0;
 /// Greatest magnitude of a coded value.
 const PEAK: f32 = 127.0;
-/// Of the values, the share that the scale must fit; rarer ones are clipped.
-const FITTED: f64 = 0.9998;
+/// Of the values, the share that the scale fits as a rule; rarer ones are clipped.
+pub(crate) const FITTED: f64 = 0.9998;
 /// Values that the scale is fitted on, at most.
 const SAMPLE: usize = 400_000;
 const LIFTS_MAX: usize = 32;
@@ -51,16 +51,18 @@ struct Lift {
 }
 
 /// A query as bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct QueryCode {
     pub(crate) bytes: Vec<i8>,
 }
 
 impl Coder {
-    /// A coder fitted to `rows`.
-    pub(crate) fn fit(rows: Rows<'_>, order: Order) -> Self {
-        let step = rows.values().len().div_ceil(SAMPLE).max(1);
-        let reach = quantile(rows.values().iter().step_by(step).map(|v| v.abs()).collect());
+    /// A coder whose scale fits a share of `fitted` of the values of `rows`.
+    pub(crate) fn fit(rows: Rows<'_>, order: Order, fitted: f64) -> Self {
+        let most = if fitted < 1.0 { SAMPLE } else { usize::MAX };
+        let step = rows.values().len().div_ceil(most).max(1);
+        let sizes = rows.values().iter().step_by(step).map(|v| v.abs()).collect();
+        let reach = quantile(sizes, fitted);
         let scale = if reach > 0.0 { PEAK / reach } else { 1.0 };
         let lift = (order == Order::Distance).then(|| Lift::fit(rows, reach));
         Self { scale, width: rows.width(), lift }
@@ -91,21 +93,40 @@ impl Coder {
         }
     }
 
+    /// Values of a vector.
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// What the code of a value leaves over, in its units: -0.5 to 0.5 unless clipped.
+    pub(crate) fn left_over(&self, value: f32) -> f32 {
+        let whole = value * self.scale;
+        whole - whole.round_ties_even().clamp(-PEAK, PEAK)
+    }
+
+    /// The value of a code and what it left over.
+    #[inline(always)]
+    pub(crate) fn value(&self, code: u8, left_over: f32) -> f32 {
+        (f32::from(code) - BIAS + left_over) / self.scale
+    }
+
     /// How far the code of `vector` is off.
     pub(crate) fn off(&self, vector: &[f32]) -> f32 {
-        let back = |v: &f32| (v * self.scale).round().clamp(-PEAK, PEAK) / self.scale;
+        let back = |v: &f32| (v * self.scale).round_ties_even().clamp(-PEAK, PEAK) / self.scale;
         vector.iter().map(|v| (v - back(v)).powi(2)).sum::<f32>().sqrt()
     }
 
     /// The query's code.
+    #[inline(always)]
     pub(crate) fn query(&self, query: &[f32]) -> QueryCode {
         let weight = self.lift.as_ref().map_or(0.0, |lift| lift.weight);
         let reach = query.iter().fold(weight, |reach, v| reach.max(v.abs()));
         let scale = if reach > 0.0 { PEAK / reach } else { 0.0 };
         let parts = self.lift.as_ref().map_or(0, |lift| lift.parts);
-        let values = query.iter().copied().chain(std::iter::repeat_n(weight, parts));
-        let mut bytes: Vec<i8> = values.map(|v| signed(v * scale)).collect();
-        bytes.resize(self.lines() * LINE, 0);
+        let mut bytes = vec![0; self.lines() * LINE];
+        let (values, lift) = bytes.split_at_mut(query.len().min(self.width));
+        values.iter_mut().zip(query).for_each(|(slot, v)| *slot = signed(v * scale));
+        lift.iter_mut().take(parts).for_each(|slot| *slot = signed(weight * scale));
         QueryCode { bytes }
     }
 }
@@ -127,24 +148,25 @@ impl Lift {
     }
 }
 
-/// The value that a share of [`FITTED`] does not exceed.
-fn quantile(mut values: Vec<f32>) -> f32 {
+/// The value that this share does not exceed.
+fn quantile(mut values: Vec<f32>, share: f64) -> f32 {
     if values.is_empty() {
         return 0.0;
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below the length")]
-    let at = ((values.len() - 1) as f64 * FITTED).ceil() as usize;
+    let at = ((values.len() - 1) as f64 * share).ceil() as usize;
     *values.select_nth_unstable_by(at, f32::total_cmp).1
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 1..=255")]
 fn unsigned(value: f32) -> u8 {
-    (value.round().clamp(-PEAK, PEAK) + BIAS) as u8
+    (value.round_ties_even().clamp(-PEAK, PEAK) + BIAS) as u8
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "clamped to -127..=127")]
+#[inline(always)]
 fn signed(value: f32) -> i8 {
-    value.round().clamp(-PEAK, PEAK) as i8
+    value.round_ties_even().clamp(-PEAK, PEAK) as i8
 }
 
 /// Codes of equal size, one after the other.
@@ -182,6 +204,13 @@ impl Codes {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// One code.
+    #[inline]
+    pub(crate) fn get(&self, at: usize) -> &[u8] {
+        let size = self.lines * LINE;
+        self.bytes.get(at * size..(at + 1) * size).unwrap_or_default()
     }
 
     pub(crate) fn lines(&self) -> usize {

@@ -2,9 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::bitmap::Bitmap;
+use crate::bitmap::{Bitmap, ones};
+use crate::find::Matches;
 use crate::live::Generation;
 use crate::space::Row;
+
+/// Of this many nodes at most one must match for a list of the matching ones to be kept: skipping the
+/// others' bits then takes longer than reading it.
+const LISTED_SHARE: usize = 32;
 
 /// Which rows a search may return.
 #[derive(Clone, Copy)]
@@ -38,6 +43,8 @@ impl Filter<'_> {
 pub struct Prepared {
     rows: Bitmap,
     nodes: Vec<u64>,
+    /// The same one after the other, if they are few.
+    list: Option<Vec<u32>>,
     count: usize,
     generation: Weak<Generation>,
 }
@@ -51,7 +58,9 @@ impl Prepared {
             nodes.get_mut((node >> 6) as usize).into_iter().for_each(|w| *w |= 1 << (node & 63));
         }
         let count = nodes.iter().map(|w| w.count_ones() as usize).sum();
-        Self { rows, nodes, count, generation: Arc::downgrade(generation) }
+        let few = count * LISTED_SHARE <= generation.frozen.nodes();
+        let list = few.then(|| ones(&nodes).collect());
+        Self { rows, nodes, list, count, generation: Arc::downgrade(generation) }
     }
 
     /// The set.
@@ -60,10 +69,14 @@ impl Prepared {
         &self.rows
     }
 
-    /// The matching nodes of `generation` and their number, if prepared for that one.
-    pub(crate) fn nodes(&self, generation: &Arc<Generation>) -> Option<(&[u64], usize)> {
+    /// The matching nodes of `generation`, as bits and to be gone through, if prepared for that one.
+    pub(crate) fn nodes(&self, generation: &Arc<Generation>) -> Option<(&[u64], Matches<'_>)> {
         let same = std::ptr::eq(self.generation.as_ptr(), Arc::as_ptr(generation));
-        same.then_some((self.nodes.as_slice(), self.count))
+        let matches = match &self.list {
+            Some(list) => Matches::Listed(list),
+            None => Matches::Nodes(&self.nodes, self.count),
+        };
+        same.then_some((self.nodes.as_slice(), matches))
     }
 }
 

@@ -2,21 +2,17 @@
 
 use std::cell::Cell;
 
-use crate::bitmap::{Bitmap, ones};
+use crate::bitmap::Bitmap;
 use crate::frozen::Frozen;
+use crate::kernel::{Work, widest};
 use crate::plan::Plan;
-use crate::sift::sift;
+use crate::scan::SPARE_SCAN_MIN;
 use crate::space::Space;
-use crate::walk::{Scratch, Stride, Walk, Work};
+use crate::turns::{Errand, Strolls};
+use crate::walk::{self, Scratch, Stride, Walk};
 
 /// Candidates scored exactly beyond `k`, at least: codes may misjudge the order that much.
 const SPARE_MIN: usize = 10;
-/// As above after a scan, which is meant to be all but exact.
-const SPARE_SCAN_MIN: usize = 32;
-/// Codes asked for before the first of them is compared.
-const BLOCK: usize = 64;
-/// A filter is asked about this many times as many nodes as may be compared, at most.
-const TRIES: usize = 4;
 /// What a filtered walk may meet at least before it is given up for a scan.
 const WALK_LEAST: usize = 2000;
 /// Slots that a predicate is tried on to estimate how many it accepts.
@@ -26,6 +22,7 @@ const STARTS: usize = 24;
 
 thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+    static STROLLS: Cell<Option<Box<Strolls>>> = const { Cell::new(None) };
 }
 
 /// What is looked for.
@@ -52,6 +49,8 @@ pub(crate) enum Matches<'a> {
     Rows(&'a Bitmap),
     /// No others than those of these nodes, a bit each, so many set.
     Nodes(&'a [u64], usize),
+    /// No others than those of these nodes, rising.
+    Listed(&'a [u32]),
     /// Nothing.
     Unknown,
 }
@@ -66,18 +65,15 @@ pub(crate) struct Found {
     pub(crate) compared: usize,
     /// Nodes expanded.
     pub(crate) expanded: usize,
+    /// Nodes scored exactly.
+    pub(crate) rescored: usize,
     /// Whether the budget ended the search early.
     pub(crate) cut: bool,
 }
 
 impl Frozen {
     /// The best `k` slots that `accepts`.
-    pub(crate) fn find(
-        &self,
-        ask: Ask<'_>,
-        matches: Matches<'_>,
-        accepts: &impl Fn(u32) -> bool,
-    ) -> Found {
+    fn find(&self, ask: Ask<'_>, matches: Matches<'_>, accepts: &impl Fn(u32) -> bool) -> Found {
         let mut scratch = SCRATCH.take().unwrap_or_default();
         let passes = |node: u32| self.slots.of_node(node).any(accepts);
         let mut found = None;
@@ -94,6 +90,33 @@ impl Frozen {
     }
 }
 
+impl Frozen {
+    /// The best `k` slots that `accepts` for each of the queries, all else of `ask` being alike.
+    pub(crate) fn find_all(
+        &self,
+        ask: Ask<'_>,
+        queries: &[&[f32]],
+        matches: Matches<'_>,
+        accepts: &impl Fn(u32) -> bool,
+    ) -> Vec<Found> {
+        let alone = |query| self.find(Ask { query, ..ask }, matches, accepts);
+        if queries.len() < 2 {
+            return queries.iter().map(|query| alone(query)).collect();
+        }
+        let mut strolls = STROLLS.take().unwrap_or_default();
+        let found = if matches == Matches::Most {
+            let search = Search { frozen: self, ask, matches, passes: |_| true };
+            search.run_all(queries, &mut strolls, accepts)
+        } else {
+            let passes = |node: u32| self.slots.of_node(node).any(accepts);
+            let search = Search { frozen: self, ask, matches, passes };
+            search.run_all(queries, &mut strolls, accepts)
+        };
+        STROLLS.set(Some(strolls));
+        found.into_iter().zip(queries).map(|(f, query)| f.unwrap_or_else(|| alone(query))).collect()
+    }
+}
+
 /// How to go about it.
 #[derive(Debug, Clone, Copy)]
 struct Way {
@@ -105,11 +128,28 @@ struct Way {
     budget: usize,
 }
 
-struct Search<'a, P: Fn(u32) -> bool> {
-    frozen: &'a Frozen,
-    ask: Ask<'a>,
-    matches: Matches<'a>,
-    passes: P,
+pub(crate) struct Search<'a, P: Fn(u32) -> bool> {
+    pub(crate) frozen: &'a Frozen,
+    pub(crate) ask: Ask<'a>,
+    pub(crate) matches: Matches<'a>,
+    pub(crate) passes: P,
+}
+
+/// A search on its way, to be compiled for each instruction set.
+struct Going<'a, P: Fn(u32) -> bool, A: Fn(u32) -> bool> {
+    search: &'a Search<'a, P>,
+    way: Way,
+    scratch: &'a mut Scratch,
+    accepts: &'a A,
+}
+
+impl<P: Fn(u32) -> bool, A: Fn(u32) -> bool> Work for Going<'_, P, A> {
+    type Out = Found;
+
+    #[inline(always)]
+    fn run(self) -> Found {
+        self.search.go_on(self.way, self.scratch, self.accepts)
+    }
 }
 
 impl<P: Fn(u32) -> bool> Search<'_, P> {
@@ -121,13 +161,7 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         let ef = self.ask.ef.max(self.ask.k);
         let nodes = self.frozen.nodes();
         let plan = self.ask.plan.unwrap_or_else(|| self.frozen.costs.choose(expected, nodes, ef));
-        let budget = match (plan, self.matches, self.ask.plan) {
-            (Plan::Scan, ..) | (_, Matches::All | Matches::Most, _) | (.., Some(_)) => {
-                self.ask.budget
-            }
-            // A walk that goes on for longer than a scan takes was a mistake.
-            _ => self.ask.budget.min(expected + nodes / 64 + WALK_LEAST),
-        };
+        let budget = self.budget(plan, expected);
         let mut found = self.go(Way { plan, ef, expected, budget }, scratch, accepts);
         let short = found.best.len() < self.ask.k && plan != Plan::Scan && self.ask.plan.is_none();
         if short && found.compared < self.ask.budget {
@@ -139,13 +173,55 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         found
     }
 
+    /// Nodes to compare at most.
+    fn budget(&self, plan: Plan, expected: usize) -> usize {
+        match (plan, self.matches, self.ask.plan) {
+            (Plan::Scan, ..) | (_, Matches::All | Matches::Most, _) | (.., Some(_)) => {
+                self.ask.budget
+            }
+            // A walk that goes on for longer than a scan takes was a mistake.
+            _ => self.ask.budget.min(expected + self.frozen.nodes() / 64 + WALK_LEAST),
+        }
+    }
+
+    /// Walks to all of these queries in turns, if that is the way to go: what each one found, none
+    /// where another way must be gone.
+    fn run_all(
+        &self,
+        queries: &[&[f32]],
+        strolls: &mut Strolls,
+        accepts: &impl Fn(u32) -> bool,
+    ) -> Vec<Option<Found>> {
+        let mut all: Vec<Option<Found>> = queries.iter().map(|_| None).collect();
+        let (expected, ef) = (self.expected(), self.ask.ef.max(self.ask.k));
+        let plan = self
+            .ask
+            .plan
+            .unwrap_or_else(|| self.frozen.costs.choose(expected, self.frozen.nodes(), ef));
+        if self.frozen.coarse || plan != Plan::Through {
+            return all;
+        }
+        let budget = self.budget(plan, expected);
+        let how = Walk { ef, budget, stride: Stride::Through, starts: &[] };
+        let done = |number: usize, scratch: &Scratch, work: walk::Work| {
+            let query = queries.get(number).copied().unwrap_or_default();
+            let found = self.found(query, plan, work, scratch, accepts);
+            if let Some(slot) = all.get_mut(number).filter(|_| found.best.len() == self.ask.k) {
+                *slot = Some(found);
+            }
+        };
+        let map = &self.frozen.map;
+        Errand { map, queries, how, passes: &self.passes, done }.run(strolls);
+        all
+    }
+
     /// Compares the vectors of all matching nodes.
     fn compare_all(&self, accepts: &impl Fn(u32) -> bool) -> Found {
         let (frozen, ask) = (self.frozen, self.ask);
         let mut best: Vec<(f32, u32)> = Vec::new();
-        let mut compared = 0;
-        let whole = self.each_match(|node| {
-            let score = ask.space.score(ask.query, frozen.node_vector(node));
+        let (mut compared, mut room) = (0, Vec::new());
+        let whole = self.each_candidate(|node| {
+            let score = ask.space.score(ask.query, frozen.node_vector(node, &mut room));
             let slots = frozen.slots.of_node(node).filter(|&slot| accepts(slot));
             best.extend(slots.take(ask.k).map(|slot| (score, slot)));
             if best.len() > 2 * ask.k + 1024 {
@@ -155,7 +231,7 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
             compared < ask.budget
         });
         keep_best(&mut best, ask.k);
-        Found { best, plan: Plan::Scan, compared, expanded: 0, cut: !whole }
+        Found { best, plan: Plan::Scan, compared, expanded: 0, rescored: compared, cut: !whole }
     }
 
     /// About how many nodes match.
@@ -165,6 +241,7 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
             Matches::All | Matches::Most => nodes,
             Matches::Rows(rows) => rows.len().min(nodes),
             Matches::Nodes(_, count) => count,
+            Matches::Listed(nodes) => nodes.len(),
             Matches::Unknown => {
                 let step = nodes.div_ceil(TRIED).max(1);
                 let tried = (0u32..).take(nodes).step_by(step);
@@ -174,18 +251,37 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
     }
 
     fn go(&self, way: Way, scratch: &mut Scratch, accepts: &impl Fn(u32) -> bool) -> Found {
+        widest(Going { search: self, way, scratch, accepts })
+    }
+
+    #[inline(always)]
+    fn go_on(&self, way: Way, scratch: &mut Scratch, accepts: &impl Fn(u32) -> bool) -> Found {
         let work = match way.plan {
             Plan::Scan => self.scan(way.budget, scratch),
             Plan::Through | Plan::TwoHop => self.walk(way, scratch),
         };
-        let spare = if way.plan == Plan::Scan { SPARE_SCAN_MIN } else { SPARE_MIN };
-        let exact = self.ask.k + spare.max(self.ask.k / 4);
-        let best = self.rescore(scratch, exact, accepts);
-        let Work { compared, expanded, cut } = work;
-        Found { best, plan: way.plan, compared, expanded, cut }
+        self.found(self.ask.query, way.plan, work, scratch, accepts)
     }
 
-    fn walk(&self, way: Way, scratch: &mut Scratch) -> Work {
+    /// What the pool holds, scored exactly.
+    #[inline(always)]
+    fn found(
+        &self,
+        query: &[f32],
+        plan: Plan,
+        work: walk::Work,
+        scratch: &Scratch,
+        accepts: &impl Fn(u32) -> bool,
+    ) -> Found {
+        let spare = if plan == Plan::Scan { SPARE_SCAN_MIN } else { SPARE_MIN };
+        let exact = self.ask.k + spare.max(self.ask.k / 4);
+        let (best, rescored) = self.rescore(query, scratch, exact, accepts);
+        let walk::Work { compared, expanded, cut } = work;
+        Found { best, plan, compared, expanded, rescored, cut }
+    }
+
+    #[inline(always)]
+    fn walk(&self, way: Way, scratch: &mut Scratch) -> walk::Work {
         let map = &self.frozen.map;
         let query = map.coder.query(self.ask.query);
         let two_hop = way.plan == Plan::TwoHop;
@@ -200,7 +296,10 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         let step = (expected / STARTS).max(1);
         let mut some = Vec::with_capacity(STARTS);
         let mut count = 0_usize;
-        _ = self.each_match(|node| {
+        _ = self.each_candidate(|node| {
+            if !(self.passes)(node) {
+                return true;
+            }
             if count.is_multiple_of(step) {
                 some.push(node);
             }
@@ -210,76 +309,29 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         some
     }
 
-    /// Calls `visit` with every matching node until it says no, or until too many were tried.
-    fn each_match(&self, mut visit: impl FnMut(u32) -> bool) -> bool {
-        let mut nodes = (0u32..).take(self.frozen.nodes());
-        let mut tries = self.ask.budget.saturating_mul(TRIES);
-        let mut visit = |node: u32| {
-            tries = tries.saturating_sub(1);
-            tries > 0 && (!(self.passes)(node) || visit(node))
-        };
-        let slots = &self.frozen.slots;
-        match self.matches {
-            Matches::All | Matches::Most | Matches::Unknown => nodes.all(&mut visit),
-            Matches::Nodes(words, _) => ones(words).all(&mut visit),
-            Matches::Rows(rows) if slots.single() => {
-                rows.iter().filter_map(|row| slots.slot(row)).all(&mut visit)
-            }
-            Matches::Rows(rows) => {
-                let of_row = |row| slots.slot(row).map(|slot| slots.node(slot));
-                let mut nodes: Vec<u32> = rows.iter().filter_map(of_row).collect();
-                nodes.sort_unstable();
-                nodes.dedup();
-                nodes.into_iter().all(&mut visit)
-            }
-        }
-    }
-
-    /// Puts the best of all matching nodes into the pool.
-    fn scan(&self, budget: usize, scratch: &mut Scratch) -> Work {
-        let map = &self.frozen.map;
-        let query = map.coder.query(self.ask.query);
-        let Scratch { pool, sifted, .. } = scratch;
-        pool.reset(self.ask.k + SPARE_SCAN_MIN.max(self.ask.k / 4));
-        let mut block: Vec<u32> = Vec::with_capacity(BLOCK);
-        let mut compared = 0;
-        let mut compare = |block: &mut Vec<u32>| {
-            sift(&map.codes, &query, block, pool.threshold(), sifted);
-            sifted.iter().for_each(|(score, node)| _ = pool.offer(score, node, true));
-            block.clear();
-        };
-        let whole = self.each_match(|node| {
-            map.prefetch_code(node);
-            block.push(node);
-            compared += 1;
-            if block.len() == BLOCK {
-                compare(&mut block);
-            }
-            compared < budget
-        });
-        compare(&mut block);
-        Work { compared, expanded: 0, cut: !whole }
-    }
-
-    /// Scores the best `count` of the pool exactly: the best `k` slots.
+    /// Scores the best `count` of the pool exactly: the best `k` slots, and how many were scored.
+    #[inline(always)]
     fn rescore(
         &self,
+        query: &[f32],
         scratch: &Scratch,
         count: usize,
         accepts: &impl Fn(u32) -> bool,
-    ) -> Vec<(f32, u32)> {
+    ) -> (Vec<(f32, u32)>, usize) {
         let (frozen, ask) = (self.frozen, self.ask);
         let lives = |node: &u32| frozen.slots.of_node(*node).any(accepts);
         let nodes = || scratch.pool.passing().map(|(_, node)| node).filter(lives).take(count);
         nodes().for_each(|node| frozen.prefetch_vector(node));
         let mut best = Vec::with_capacity(count);
+        let (mut scored, mut room) = (0, Vec::new());
         for node in nodes() {
-            let score = ask.space.score(ask.query, frozen.node_vector(node));
+            scored += 1;
+            let score = ask.space.score(query, frozen.node_vector(node, &mut room));
             let slots = frozen.slots.of_node(node).filter(|&slot| accepts(slot));
             best.extend(slots.take(ask.k).map(|slot| (score, slot)));
         }
         keep_best(&mut best, ask.k);
-        best
+        (best, scored)
     }
 }
 

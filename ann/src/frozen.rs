@@ -1,6 +1,6 @@
 //! A generation: rows, vectors and graph that no longer change.
 
-use crate::codes::Order;
+use crate::codes::{FITTED, Order};
 use crate::error::AnnError;
 use crate::graph::Graph;
 use crate::group::equal_rows;
@@ -8,13 +8,14 @@ use crate::grow;
 use crate::kernel;
 use crate::matrix::{Matrix, Rows};
 use crate::memory::Huge;
-use crate::options::Options;
+use crate::options::{Keep, Options};
 use crate::order::{breadth_first, renumber};
 use crate::plan::{Costs, coarse};
 use crate::pool::NODES_MAX;
 use crate::prune::{measured, prune};
 use crate::slots::Slots;
 use crate::space::{Metric, Row, Space};
+use crate::vectors::Vectors;
 use crate::walk::Map;
 
 /// Fewer nodes than this are linked anew rather than by what was known of them.
@@ -28,8 +29,7 @@ pub(crate) struct Frozen {
     pub(crate) costs: Costs,
     /// Codes are of no use: vectors are compared themselves.
     pub(crate) coarse: bool,
-    vectors: Huge<f32>,
-    width: usize,
+    vectors: Vectors,
 }
 
 /// What goes into a generation: distinct rows, those of an older generation first, in its order.
@@ -51,7 +51,8 @@ struct Draft {
 impl Frozen {
     pub(crate) fn empty(space: &Space) -> Result<Self, AnnError> {
         let vectors = Matrix::with_capacity(space.dimensions, 0);
-        Self::lay_out(space, &Draft { vectors, rows: Vec::new(), links: Vec::new() }, 0)
+        let draft = Draft { vectors, rows: Vec::new(), links: Vec::new() };
+        Self::lay_out(space, &draft, 0, Keep::Exact)
     }
 
     /// Builds a generation; `older` is the one that `input.nodes` speak of.
@@ -79,14 +80,15 @@ impl Frozen {
         let links = grow::links(built.as_ref().unwrap_or(&vectors).view(), order, known, options)?;
         let row = |at: &u32| input.rows.get(*at as usize).copied();
         let rows = groups.iter().map(|group| group.iter().filter_map(row).collect()).collect();
-        Self::lay_out(space, &Draft { vectors, rows, links }.ordered(), options.links)
+        let draft = Draft { vectors, rows, links }.ordered();
+        Self::lay_out(space, &draft, options.links, options.keep)
     }
 
-    fn lay_out(space: &Space, draft: &Draft, room: usize) -> Result<Self, AnnError> {
+    fn lay_out(space: &Space, draft: &Draft, room: usize, keep: Keep) -> Result<Self, AnnError> {
         let sizes: Vec<usize> = draft.rows.iter().map(Vec::len).collect();
         let slots = Slots::new(draft.rows.iter().flatten().copied().collect(), &sizes);
         let vectors = Huge::of(draft.vectors.values())?;
-        Self::of_parts(space, slots, vectors, Graph::of(&draft.links, room)?)
+        Self::of_parts(space, slots, vectors, Graph::of(&draft.links, room)?, keep)
     }
 
     /// A generation of parts that fit each other: as many nodes, vectors and lists of links.
@@ -95,44 +97,49 @@ impl Frozen {
         slots: Slots,
         vectors: Huge<f32>,
         graph: Graph,
+        keep: Keep,
     ) -> Result<Self, AnnError> {
         let rows = Rows::new(space.dimensions, &vectors);
-        let map = Map::new(rows, search_order(space.metric), graph)?;
+        let fitted = if keep == Keep::Exact { FITTED } else { 1.0 };
+        let map = Map::new(rows, search_order(space.metric), fitted, graph)?;
         let costs = Costs::measure(&map, rows);
         let coarse = coarse(&map, rows);
-        Ok(Self { map, slots, costs, coarse, vectors, width: space.dimensions })
+        let vectors = match keep {
+            Keep::Rounded if !coarse => Vectors::rest(&map.coder, rows)?,
+            Keep::Rounded | Keep::Exact => Vectors::Exact(vectors),
+        };
+        Ok(Self { map, slots, costs, coarse, vectors })
     }
 
     pub(crate) fn nodes(&self) -> usize {
         self.map.graph.nodes()
     }
 
-    pub(crate) fn vectors(&self) -> &[f32] {
+    /// The table of vectors.
+    pub(crate) fn vectors(&self) -> &Vectors {
         &self.vectors
     }
 
+    /// The node's vector; `room` is where it is put together if it must be.
     #[inline]
-    pub(crate) fn node_vector(&self, node: u32) -> &[f32] {
-        let at = node as usize * self.width;
-        self.vectors.get(at..at + self.width).unwrap_or_default()
+    pub(crate) fn node_vector<'a>(&'a self, node: u32, room: &'a mut Vec<f32>) -> &'a [f32] {
+        self.vectors.get(node, (&self.map.coder, &self.map.codes), room)
     }
 
     /// Bytes of the tables: codes, links, vectors, rows, deaths.
     pub(crate) fn bytes(&self) -> usize {
         let Map { codes, graph, .. } = &self.map;
-        codes.bytes().len() + graph.bytes() + self.vectors.len() * 4 + self.slots.len() * 12
+        codes.bytes().len() + graph.bytes() + self.vectors.bytes() + self.slots.len() * 12
     }
 
     /// Asks for a node's vector.
     #[inline]
     pub(crate) fn prefetch_vector(&self, node: u32) {
-        for at in (0..self.width).step_by(16) {
-            crate::sift::prefetch(&self.vectors, node as usize * self.width + at);
-        }
+        self.vectors.prefetch(node, self.map.coder.width());
     }
 
-    pub(crate) fn vector(&self, slot: u32) -> &[f32] {
-        self.node_vector(self.slots.node(slot))
+    pub(crate) fn vector(&self, slot: u32) -> Vec<f32> {
+        self.node_vector(self.slots.node(slot), &mut Vec::new()).to_vec()
     }
 
     /// The links among the kept nodes, numbered by their place in `kept`. In place of a link to a

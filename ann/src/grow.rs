@@ -90,7 +90,7 @@ impl Site<'_> {
             let query = map.coder.query(self.rows.row(node));
             pool.reset(MATES);
             for some in ids.chunks(256) {
-                sift(&codes, &query, some, pool.threshold(), sifted);
+                sift(&codes, &query, some, pool.threshold(), sifted, &[]);
                 sifted.iter().for_each(|(score, id)| _ = pool.offer(score, id, true));
             }
             pool.passing().map(|(_, id)| id + offset).filter(|&id| id as usize != node).collect()

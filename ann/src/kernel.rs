@@ -35,10 +35,12 @@ pub(crate) fn available() -> Vec<Isa> {
     let mut found = vec![Isa::Plain];
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx2") {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("popcnt") {
             found.push(Isa::Avx2);
             let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+            let bits = is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2");
             if wide
+                && bits
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("avx512vnni")
             {
@@ -47,6 +49,39 @@ pub(crate) fn available() -> Vec<Isa> {
         }
     }
     found
+}
+
+/// Work that is compiled for each instruction set. `run` must be inlined, and what it calls as well.
+pub(crate) trait Work {
+    type Out;
+
+    fn run(self) -> Self::Out;
+}
+
+/// Does the work in the form for the widest set.
+#[inline]
+pub(crate) fn widest<W: Work>(work: W) -> W::Out {
+    match isa() {
+        Isa::Plain => work.run(),
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `isa` is only ever one of `available()`.
+        Isa::Avx2 => unsafe { in_avx2(work) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `isa` is only ever one of `available()`.
+        Isa::Avx512 => unsafe { in_avx512(work) },
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,popcnt")]
+fn in_avx2<W: Work>(work: W) -> W::Out {
+    work.run()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni,bmi1,bmi2,popcnt")]
+fn in_avx512<W: Work>(work: W) -> W::Out {
+    work.run()
 }
 
 /// Partial sums that run side by side.

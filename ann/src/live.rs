@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::bitmap::{Bitmap, contains};
+use crate::deaths::Deaths;
 use crate::error::AnnError;
 use crate::filter::{Filter, Prepared};
 use crate::find::{Ask, Found, Matches};
 use crate::frozen::Frozen;
 use crate::options::Options;
 use crate::plan::Plan;
-use crate::segment::{Death, Segment, Sequence};
+use crate::segment::{Segment, Sequence};
 use crate::space::{ROW_LIMIT, Row, Space};
 
 /// With fewer dead than one in so many a search looks at deaths only at its end.
@@ -56,6 +57,8 @@ pub struct Answer {
     pub compared: usize,
     /// Its nodes whose links were followed.
     pub expanded: usize,
+    /// Its nodes whose vectors were compared themselves, not only their codes.
+    pub rescored: usize,
     /// Whether the budget sufficed.
     pub complete: bool,
 }
@@ -87,7 +90,7 @@ pub(crate) struct State {
 #[derive(Debug)]
 pub(crate) struct Generation {
     pub(crate) frozen: Frozen,
-    pub(crate) deaths: Vec<Death>,
+    pub(crate) deaths: Deaths,
     pub(crate) number: u64,
 }
 
@@ -102,12 +105,13 @@ pub(crate) struct Writer {
 
 impl Generation {
     pub(crate) fn new(frozen: Frozen, number: u64) -> Self {
-        let deaths = (0..frozen.slots.len()).map(|_| Death::alive()).collect();
+        let deaths = Deaths::none(frozen.slots.len());
         Self { frozen, deaths, number }
     }
 
+    #[inline(always)]
     pub(crate) fn spares(&self, slot: u32, now: Sequence) -> bool {
-        self.deaths.get(slot as usize).is_some_and(|death| death.spares(now))
+        self.deaths.spares(slot, now)
     }
 }
 
@@ -128,18 +132,20 @@ impl State {
         let fresh = writer.fresh.remove(&row).and_then(|at| self.segment.death(at));
         let slot =
             self.generation.frozen.slots.slot(row).filter(|&s| self.generation.spares(s, was));
-        let frozen = slot.and_then(|s| self.generation.deaths.get(s as usize));
-        let found = [fresh, frozen].into_iter().flatten().map(|death| death.mark(self.now)).count();
+        let frozen = slot.is_some_and(|slot| self.generation.deaths.mark(slot, self.now));
+        let found =
+            usize::from(fresh.map(|death| death.mark(self.now)).is_some()) + usize::from(frozen);
         self.live -= found;
         found > 0
     }
 
-    fn vector(&self, row: Row) -> Option<&[f32]> {
-        let fresh = self.segment.vector(row, self.now);
+    fn vector(&self, row: Row) -> Option<Vec<f32>> {
+        let fresh = self.segment.vector(row, self.now).map(<[f32]>::to_vec);
         fresh.or_else(|| self.live_slot(row).map(|slot| self.generation.frozen.vector(slot)))
     }
 
-    fn search(&self, ask: Ask<'_>, filter: Filter<'_>) -> Found {
+    /// What the frozen generation holds for each of the queries.
+    fn search(&self, ask: Ask<'_>, queries: &[&[f32]], filter: Filter<'_>) -> Vec<Found> {
         let generation = &*self.generation;
         let slots = &generation.frozen.slots;
         let alive = |slot: u32| generation.spares(slot, self.now);
@@ -147,23 +153,21 @@ impl State {
             |slot: u32| alive(slot) && slots.row(slot).is_some_and(|row| filter.accepts(row));
         let frozen = &generation.frozen;
         match filter {
-            Filter::All => frozen.find(ask, self.all(), &alive),
-            Filter::Rows(rows) => frozen.find(ask, Matches::Rows(rows), &accepts),
+            Filter::All => frozen.find_all(ask, queries, self.all(), &alive),
+            Filter::Rows(rows) => frozen.find_all(ask, queries, Matches::Rows(rows), &accepts),
             Filter::Prepared(set) => match set.nodes(&self.generation) {
-                Some((nodes, count)) => {
-                    let node = |slot: u32| slots.node(slot);
-                    let among = |node: u32| contains(nodes, node);
-                    if slots.single() {
-                        let accepts = |slot: u32| among(slot) && alive(slot);
-                        frozen.find(ask, Matches::Nodes(nodes, count), &accepts)
-                    } else {
-                        let accepts = |slot: u32| among(node(slot)) && accepts(slot);
-                        frozen.find(ask, Matches::Nodes(nodes, count), &accepts)
-                    }
+                Some((nodes, matches)) if slots.single() => {
+                    let accepts = |slot: u32| contains(nodes, slot) && alive(slot);
+                    frozen.find_all(ask, queries, matches, &accepts)
                 }
-                None => frozen.find(ask, Matches::Rows(set.rows()), &accepts),
+                Some((nodes, matches)) => {
+                    let among = |slot: u32| contains(nodes, slots.node(slot));
+                    let accepts = |slot: u32| among(slot) && accepts(slot);
+                    frozen.find_all(ask, queries, matches, &accepts)
+                }
+                None => frozen.find_all(ask, queries, Matches::Rows(set.rows()), &accepts),
             },
-            Filter::Where(_) => frozen.find(ask, Matches::Unknown, &accepts),
+            Filter::Where(_) => frozen.find_all(ask, queries, Matches::Unknown, &accepts),
         }
     }
 
@@ -250,10 +254,11 @@ impl LiveIndex {
         self.state.load().generation.number
     }
 
-    /// The vector of a live row, as it is compared: at unit length for cosine.
+    /// The vector of a live row, as it is compared: at unit length for cosine, rounded where
+    /// [`crate::Keep`] says so.
     #[must_use]
     pub fn vector(&self, row: Row) -> Option<Vec<f32>> {
-        self.state.load().vector(row).map(<[f32]>::to_vec)
+        self.state.load().vector(row)
     }
 
     /// Sets the vector of a row. The next search finds it.
@@ -317,31 +322,12 @@ impl LiveIndex {
     /// # Errors
     /// [`AnnError`] of kind `Invalid` for a query that can't be compared.
     pub fn answer(&self, request: &Request<'_>) -> Result<Answer, AnnError> {
-        let query = self.space.admit(request.query)?;
-        let state = self.state.load_full();
-        let k = request.k.min(state.live);
-        if k == 0 {
-            return Ok(Answer::default());
-        }
-        let ask = Ask {
-            space: &self.space,
-            query: &query,
-            k,
-            ef: request.ef.min(state.live),
-            budget: request.budget.unwrap_or(self.options.budget),
-            plan: request.plan,
-        };
-        let found = state.search(ask, request.filter);
-        Ok(Answer {
-            hits: state.hits(ask, request.filter, &found),
-            plan: Some(found.plan),
-            compared: found.compared,
-            expanded: found.expanded,
-            complete: !found.cut,
-        })
+        let mut answers = self.answers(request, &[request.query])?;
+        Ok(answers.pop().unwrap_or_default())
     }
 
-    /// Answers to several queries, in their order.
+    /// Answers to several queries, in their order, all on one state of the index. Walks take turns, so
+    /// that one works while the others wait for memory: cheaper by the query than one by one.
     ///
     /// # Errors
     /// [`AnnError`] of kind `Invalid` for the first query that can't be compared.
@@ -352,7 +338,40 @@ impl LiveIndex {
         ef: usize,
         filter: Filter<'_>,
     ) -> Result<Vec<Vec<Hit>>, AnnError> {
-        queries.iter().map(|query| self.search(query, k, ef, filter)).collect()
+        let request = Request { query: &[], k, ef, filter, budget: None, plan: None };
+        let answers = self.answers(&request, queries)?;
+        Ok(answers.into_iter().map(|answer| answer.hits).collect())
+    }
+
+    /// Answers to `queries`, all that `request` says else being alike.
+    fn answers(&self, request: &Request<'_>, queries: &[&[f32]]) -> Result<Vec<Answer>, AnnError> {
+        let admitted: Result<Vec<Vec<f32>>, AnnError> =
+            queries.iter().map(|query| self.space.admit(query)).collect();
+        let admitted = admitted?;
+        let queries: Vec<&[f32]> = admitted.iter().map(Vec::as_slice).collect();
+        let state = self.state.load_full();
+        let k = request.k.min(state.live);
+        if k == 0 {
+            return Ok(vec![Answer::default(); queries.len()]);
+        }
+        let ask = Ask {
+            space: &self.space,
+            query: &[],
+            k,
+            ef: request.ef.min(state.live),
+            budget: request.budget.unwrap_or(self.options.budget),
+            plan: request.plan,
+        };
+        let found = state.search(ask, &queries, request.filter);
+        let answer = |(query, found): (&&[f32], Found)| Answer {
+            hits: state.hits(Ask { query, ..ask }, request.filter, &found),
+            plan: Some(found.plan),
+            compared: found.compared,
+            expanded: found.expanded,
+            rescored: found.rescored,
+            complete: !found.cut,
+        };
+        Ok(queries.iter().zip(found).map(answer).collect())
     }
 
     /// Looks up where the rows of a set are, so that searches among them need not.

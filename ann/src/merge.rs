@@ -81,9 +81,7 @@ impl LiveIndex {
         let state = self.state.load();
         for row in writer.journal.iter().flatten() {
             let slot = generation.frozen.slots.slot(*row);
-            if let Some(death) = slot.and_then(|s| generation.deaths.get(s as usize)) {
-                death.mark(0);
-            }
+            _ = slot.is_some_and(|slot| generation.deaths.mark(slot, 0));
         }
         let left = || state.segment.live(taken, state.now);
         let segment = Segment::of(self.space.dimensions, left());
@@ -103,11 +101,12 @@ pub(crate) fn survivors(state: &State, dimensions: usize) -> Input {
         vectors: Matrix::with_capacity(dimensions, state.live),
         nodes: Vec::with_capacity(frozen.slots.len()),
     };
+    let mut room = Vec::new();
     for (&row, slot) in frozen.slots.rows().iter().zip(0u32..) {
         if state.generation.spares(slot, state.now) {
             let node = frozen.slots.node(slot);
             input.rows.push(row);
-            input.vectors.push(frozen.node_vector(node));
+            input.vectors.push(frozen.node_vector(node, &mut room));
             input.nodes.push(node);
         }
     }

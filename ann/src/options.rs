@@ -1,5 +1,16 @@
 //! What an operator may set.
 
+/// How the frozen generation keeps vectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// As they came: scores are exact.
+    Exact,
+    /// In twelve bits a value: under half the memory. Scores are those of the rounded vectors, and a
+    /// merge rounds what it keeps anew. Where vectors differ so much in extent that codes can't
+    /// tell them apart they are kept as they came.
+    Rounded,
+}
+
 /// How an index is built and bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
@@ -19,6 +30,8 @@ pub struct Options {
     pub pending_max: usize,
     /// Vectors that one search may compare at most.
     pub budget: usize,
+    /// How the frozen generation keeps vectors.
+    pub keep: Keep,
     /// Bytes that opening a file may take.
     pub memory_max: u64,
 }
@@ -28,12 +41,13 @@ impl Default for Options {
         Self {
             links: 32,
             ef_construction: 40,
-            ef_refine: 96,
+            ef_refine: 200,
             ef: 96,
             threads: 2,
             merge_at: 4096,
             pending_max: 262_144,
             budget: 2_000_000,
+            keep: Keep::Exact,
             memory_max: 64 << 30,
         }
     }

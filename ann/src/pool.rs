@@ -43,6 +43,23 @@ fn score(key: u64) -> i32 {
     i32::MAX.wrapping_sub(worse.cast_signed())
 }
 
+/// How many of the sorted keys are below `key`. Halves long lists; short ones are counted through,
+/// which takes eight comparisons at a time and no branch.
+#[inline(always)]
+fn place(keys: &[u64], key: u64) -> usize {
+    const COUNTED: usize = 64;
+    let (mut rest, mut before) = (keys, 0);
+    while rest.len() > COUNTED {
+        let (low, high) = rest.split_at(rest.len() / 2);
+        if low.last().is_some_and(|&last| last < key) {
+            (rest, before) = (high, before + low.len());
+        } else {
+            rest = low;
+        }
+    }
+    before + rest.iter().map(|&k| usize::from(k < key)).sum::<usize>()
+}
+
 impl Pool {
     /// Empties the pool, to hold `ef` passing candidates.
     pub(crate) fn reset(&mut self, ef: usize) {
@@ -51,19 +68,19 @@ impl Pool {
     }
 
     /// Only better scores than this are worth offering.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn threshold(&self) -> i32 {
         self.threshold
     }
 
     /// Adds a candidate, and drops what no longer counts. Its place; none if it does not count.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn offer(&mut self, score: i32, node: u32, passes: bool) -> Option<usize> {
         if self.passing >= self.ef && score <= self.threshold {
             return None;
         }
         let key = key(score, node, passes);
-        let at = self.keys.partition_point(|&k| k < key);
+        let at = place(&self.keys, key);
         self.keys.insert(at, key);
         self.cursor = self.cursor.min(at);
         self.passing += usize::from(passes);
@@ -71,7 +88,7 @@ impl Pool {
         Some(at)
     }
 
-    #[inline]
+    #[inline(always)]
     fn trim(&mut self) {
         if self.passing > self.ef {
             self.keys.pop();
@@ -89,7 +106,7 @@ impl Pool {
     }
 
     /// The best candidate that is not expanded; it is from now on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn expand(&mut self) -> Option<u32> {
         while let Some(key) = self.keys.get_mut(self.cursor) {
             self.cursor += 1;
@@ -102,13 +119,13 @@ impl Pool {
     }
 
     /// Where the next candidate to expand is looked for.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cursor(&self) -> usize {
         self.cursor
     }
 
     /// The next candidates to expand, as things stand.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ahead(&self, count: usize) -> impl Iterator<Item = u32> {
         let ahead = self.keys.iter().skip(self.cursor).filter(|k| *k & EXPANDED == 0);
         ahead.take(count).map(|&k| node(k))

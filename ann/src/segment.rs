@@ -17,8 +17,11 @@ use crate::matrix::Matrix;
 use crate::sift::{Sifted, sift_bytes};
 use crate::space::{Metric, Row, Space};
 
-/// Vectors of a chunk: the last one is copied at each write.
-const CHUNK: usize = 64;
+/// Vectors of a chunk at most: the last one is copied at each write, and each costs a search some misses.
+const CHUNK_MAX: usize = 256;
+const CHUNK_MIN: usize = 32;
+/// Values of a chunk, as far as these bounds allow.
+const CHUNK_VALUES: usize = 1 << 14;
 /// Rounding of the sums that the bounds come from, as a share of the lengths.
 const ROUNDING: f32 = 1e-5;
 
@@ -78,6 +81,36 @@ fn rough(vector: &[f32], mut put: impl FnMut(f32)) -> Rough {
     Rough { unit, length: dot(vector, vector).sqrt(), off: off.sqrt() }
 }
 
+/// What no vector of a chunk exceeds.
+#[derive(Debug, Clone, Copy)]
+struct Extremes {
+    unit_min: f32,
+    unit_max: f32,
+    length_min: f32,
+    length_max: f32,
+    off_max: f32,
+}
+
+impl Extremes {
+    const NONE: Self = Self {
+        unit_min: f32::INFINITY,
+        unit_max: 0.0,
+        length_min: f32::INFINITY,
+        length_max: 0.0,
+        off_max: 0.0,
+    };
+
+    fn with(self, rough: &Rough) -> Self {
+        Self {
+            unit_min: self.unit_min.min(rough.unit),
+            unit_max: self.unit_max.max(rough.unit),
+            length_min: self.length_min.min(rough.length),
+            length_max: self.length_max.max(rough.length),
+            off_max: self.off_max.max(rough.off),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Chunk {
     rows: Vec<Row>,
@@ -85,11 +118,14 @@ struct Chunk {
     vectors: Matrix,
     codes: Vec<u8>,
     rough: Vec<Rough>,
+    extremes: Extremes,
 }
 
 /// Fresh vectors in order of arrival.
 #[derive(Debug, Clone)]
 pub(crate) struct Segment {
+    /// Vectors of a full chunk.
+    chunk: usize,
     full: Arc<Vec<Arc<Chunk>>>,
     last: Arc<Chunk>,
 }
@@ -103,43 +139,45 @@ pub(crate) struct Entry<'a> {
 
 impl Segment {
     pub(crate) fn new(dimensions: usize) -> Self {
-        Self { full: Arc::default(), last: Arc::new(Chunk::new(dimensions)) }
+        let chunk = (CHUNK_VALUES / dimensions.max(1)).clamp(CHUNK_MIN, CHUNK_MAX);
+        Self { chunk, full: Arc::default(), last: Arc::new(Chunk::new(dimensions, 0)) }
     }
 
     /// A segment of these.
     pub(crate) fn of<'a>(dimensions: usize, entries: impl Iterator<Item = Entry<'a>>) -> Self {
+        let Self { chunk, .. } = Self::new(dimensions);
         let mut chunks: Vec<Arc<Chunk>> = Vec::new();
-        let mut last = Chunk::new(dimensions);
+        let mut last = Chunk::new(dimensions, 0);
         for entry in entries {
             last.push(entry.row, entry.vector);
-            if last.rows.len() == CHUNK {
-                let full = std::mem::replace(&mut last, Chunk::new(dimensions));
+            if last.rows.len() == chunk {
+                let full = std::mem::replace(&mut last, Chunk::new(dimensions, 0));
                 chunks.push(Arc::new(full));
             }
         }
-        Self { full: Arc::new(chunks), last: Arc::new(last) }
+        Self { chunk, full: Arc::new(chunks), last: Arc::new(last) }
     }
 
     /// Vectors, dead ones too.
     pub(crate) fn len(&self) -> usize {
-        self.full.len() * CHUNK + self.last.rows.len()
+        self.full.len() * self.chunk + self.last.rows.len()
     }
 
     /// The segment with one more vector, which gets the number `len()`.
     pub(crate) fn with(&self, row: Row, vector: &[f32]) -> Self {
-        let mut last = Chunk::clone(&self.last);
+        let mut last = self.last.with_room(vector.len());
         last.push(row, vector);
-        if last.rows.len() < CHUNK {
-            return Self { full: Arc::clone(&self.full), last: Arc::new(last) };
+        if last.rows.len() < self.chunk {
+            return Self { full: Arc::clone(&self.full), last: Arc::new(last), ..*self };
         }
         let mut full = Vec::clone(&self.full);
         full.push(Arc::new(last));
-        Self { full: Arc::new(full), last: Arc::new(Chunk::new(vector.len())) }
+        Self { full: Arc::new(full), last: Arc::new(Chunk::new(vector.len(), 0)), ..*self }
     }
 
     /// The death of the vector numbered `at`.
     pub(crate) fn death(&self, at: usize) -> Option<&Death> {
-        self.full.get(at / CHUNK).unwrap_or(&self.last).deaths.get(at % CHUNK)
+        self.full.get(at / self.chunk).unwrap_or(&self.last).deaths.get(at % self.chunk)
     }
 
     fn chunks(&self) -> impl DoubleEndedIterator<Item = &Chunk> {
@@ -148,7 +186,8 @@ impl Segment {
 
     /// Vectors that live at `now`, in order of arrival, from number `from` on.
     pub(crate) fn live(&self, from: usize, now: Sequence) -> impl Iterator<Item = Entry<'_>> {
-        let all = self.chunks().skip(from / CHUNK).flat_map(Chunk::entries).skip(from % CHUNK);
+        let chunks = self.chunks().skip(from / self.chunk);
+        let all = chunks.flat_map(Chunk::entries).skip(from % self.chunk);
         all.filter(move |(death, _)| death.spares(now)).map(|(_, entry)| entry)
     }
 
@@ -180,14 +219,28 @@ impl Segment {
 }
 
 impl Chunk {
-    fn new(dimensions: usize) -> Self {
+    /// An empty one with room for so many.
+    fn new(dimensions: usize, room: usize) -> Self {
         Self {
-            rows: Vec::with_capacity(CHUNK),
-            deaths: Vec::with_capacity(CHUNK),
-            vectors: Matrix::with_capacity(dimensions, CHUNK),
-            codes: Vec::with_capacity(CHUNK * code_size(dimensions)),
-            rough: Vec::with_capacity(CHUNK),
+            rows: Vec::with_capacity(room),
+            deaths: Vec::with_capacity(room),
+            vectors: Matrix::with_capacity(dimensions, room),
+            codes: Vec::with_capacity(room * code_size(dimensions)),
+            rough: Vec::with_capacity(room),
+            extremes: Extremes::NONE,
         }
+    }
+
+    /// A copy with room for one more.
+    fn with_room(&self, dimensions: usize) -> Self {
+        let mut copy = Self::new(dimensions, self.rows.len() + 1);
+        copy.rows.extend_from_slice(&self.rows);
+        copy.deaths.extend_from_slice(&self.deaths);
+        self.vectors.iter().for_each(|vector| copy.vectors.push(vector));
+        copy.codes.extend_from_slice(&self.codes);
+        copy.rough.extend_from_slice(&self.rough);
+        copy.extremes = self.extremes;
+        copy
     }
 
     fn push(&mut self, row: Row, vector: &[f32]) {
@@ -197,6 +250,7 @@ impl Chunk {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1..=255")]
         let rough = rough(vector, |byte| self.codes.push((byte + 128.0) as u8));
         self.codes.resize(self.rows.len() * code_size(vector.len()), 128);
+        self.extremes = self.extremes.with(&rough);
         self.rough.push(rough);
     }
 
@@ -242,7 +296,7 @@ impl<'a> Scan<'a> {
             bytes,
             excess,
             rough,
-            ids: (0u32..).take(CHUNK).collect(),
+            ids: (0u32..).take(CHUNK_MAX).collect(),
             sifted: Sifted::default(),
             certain: Vec::with_capacity(k + 1),
             open: Vec::new(),
@@ -257,9 +311,11 @@ impl<'a> Scan<'a> {
     fn chunk(&mut self, chunk: &'a Chunk, counts: impl Fn(Row, &Death) -> bool) {
         let ids = self.ids.get(..chunk.rows.len()).unwrap_or_default();
         let mut sifted = std::mem::take(&mut self.sifted);
-        sift_bytes(&chunk.codes, &self.bytes, ids, i32::MIN, &mut sifted);
-        let scored = sifted.iter().map(|(sum, _)| sum).zip(&chunk.rough);
-        for (at, (sum, rough)) in scored.enumerate() {
+        let above = self.least_sum(&chunk.extremes).saturating_sub(1);
+        sift_bytes(&chunk.codes, &self.bytes, ids, above, &mut sifted);
+        for (sum, at) in sifted.iter() {
+            let at = at as usize;
+            let Some(rough) = chunk.rough.get(at) else { continue };
             let (score, margin) = self.bounds(sum, rough);
             if score + margin < self.bar() {
                 continue;
@@ -273,14 +329,39 @@ impl<'a> Scan<'a> {
         self.sifted = sifted;
     }
 
+    /// The least sum of codes with which a vector of such a chunk may be among the best.
+    fn least_sum(&self, chunk: &Extremes) -> i32 {
+        let bar = self.bar();
+        let reach = self.reach(chunk.off_max, chunk.length_max);
+        let own = self.rough.length * self.rough.length;
+        let squares = |length: f32| length * length + own;
+        let product = match self.space.metric {
+            Metric::Cosine | Metric::InnerProduct => bar - reach,
+            Metric::L2 => {
+                let margin = 2.0 * reach + ROUNDING * squares(chunk.length_max);
+                (bar - margin + squares(chunk.length_min)) / 2.0
+            }
+        };
+        let unit = if product > 0.0 { chunk.unit_max } else { chunk.unit_min } * self.rough.unit;
+        let least = product / unit;
+        #[expect(clippy::cast_possible_truncation, reason = "a cast that saturates is meant")]
+        let rounded = (least - 2.0 - ROUNDING * least.abs()).floor() as i32;
+        rounded.saturating_add(self.excess)
+    }
+
+    /// How far the product of codes may be off, for vectors that long whose codes are off that much.
+    #[inline]
+    fn reach(&self, off: f32, length: f32) -> f32 {
+        off * self.rough.length
+            + (length + off) * self.rough.off
+            + ROUNDING * length * self.rough.length
+    }
+
     /// The score that the codes give, and how far it may be off.
     #[inline]
     fn bounds(&self, sum: i32, rough: &Rough) -> (f32, f32) {
         let product = (sum - self.excess) as f32 * rough.unit * self.rough.unit;
-        let lengths = rough.length * self.rough.length;
-        let margin = rough.off * self.rough.length
-            + (rough.length + rough.off) * self.rough.off
-            + ROUNDING * lengths;
+        let margin = self.reach(rough.off, rough.length);
         match self.space.metric {
             Metric::Cosine | Metric::InnerProduct => (product, margin),
             Metric::L2 => {

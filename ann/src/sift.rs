@@ -42,40 +42,65 @@ impl Sifted {
 /// Scores each of `ids` and keeps those above `above`, in order. A score is the sum of the products
 /// of the unsigned code and the signed query: its order is that of the inner product. Ids beyond the
 /// last code count as the last.
-#[inline]
-pub(crate) fn sift(codes: &Codes, query: &QueryCode, ids: &[u32], above: i32, found: &mut Sifted) {
-    sift_on(isa(), codes.bytes(), &query.bytes, ids, above, found);
+///
+/// The codes of `next` are asked for on the way: so they arrive while these are worked on.
+#[inline(always)]
+pub(crate) fn sift(
+    codes: &Codes,
+    query: &QueryCode,
+    ids: &[u32],
+    above: i32,
+    found: &mut Sifted,
+    next: &[u32],
+) {
+    sift_on(isa(), codes.bytes(), &query.bytes, Lists { ids, next }, above, found);
+}
+
+/// Asks for the codes of these.
+#[inline(always)]
+pub(crate) fn ask(codes: &Codes, ids: &[u32]) {
+    let size = codes.lines() * LINE;
+    for &id in ids {
+        (0..size).step_by(LINE).for_each(|line| prefetch(codes.bytes(), id as usize * size + line));
+    }
 }
 
 /// As [`sift`], for codes that lie in plain memory; each is as long as the query, in whole lines.
 #[inline]
 pub(crate) fn sift_bytes(codes: &[u8], query: &[i8], ids: &[u32], above: i32, found: &mut Sifted) {
-    sift_on(isa(), codes, query, ids, above, found);
+    sift_on(isa(), codes, query, Lists { ids, next: &[] }, above, found);
 }
 
-#[inline]
-fn sift_on(isa: Isa, bytes: &[u8], query: &[i8], ids: &[u32], above: i32, found: &mut Sifted) {
-    found.clear(ids.len());
+/// Which codes to score, and which to ask for meanwhile.
+#[derive(Debug, Clone, Copy)]
+struct Lists<'a> {
+    ids: &'a [u32],
+    next: &'a [u32],
+}
+
+#[inline(always)]
+fn sift_on(isa: Isa, bytes: &[u8], query: &[i8], lists: Lists<'_>, above: i32, found: &mut Sifted) {
+    found.clear(lists.ids.len());
     let lines = query.len() / LINE;
     if lines == 0 || bytes.len() < lines * LINE {
         return;
     }
     let table = Table { bytes, lines, query, last: bytes.len() / (lines * LINE) - 1 };
     match isa {
-        Isa::Plain => table.plain(ids, above, found),
+        Isa::Plain => table.plain(lists, above, found),
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `isa` is only ever one of `kernel::available()`.
-        Isa::Avx2 => unsafe { table.avx2(ids, above, found) },
+        Isa::Avx2 => unsafe { table.avx2(lists, above, found) },
         #[cfg(target_arch = "x86_64")]
         // SAFETY: as above; each form has the number of lines it is named for.
         Isa::Avx512 => unsafe {
             match table.lines {
-                1 => table.avx512::<1>(ids, above, found),
-                2 => table.avx512::<2>(ids, above, found),
-                3 => table.avx512::<3>(ids, above, found),
-                4 => table.avx512::<4>(ids, above, found),
-                6 => table.avx512::<6>(ids, above, found),
-                _ => table.avx512_any(ids, above, found),
+                1 => table.avx512::<1>(lists, above, found),
+                2 => table.avx512::<2>(lists, above, found),
+                3 => table.avx512::<3>(lists, above, found),
+                4 => table.avx512::<4>(lists, above, found),
+                6 => table.avx512::<6>(lists, above, found),
+                _ => table.avx512_any(lists, above, found),
             }
         },
     }
@@ -109,8 +134,18 @@ impl Table<'_> {
         self.lines * LINE
     }
 
-    fn plain(&self, ids: &[u32], above: i32, found: &mut Sifted) {
+    /// Asks for the codes of these.
+    #[inline(always)]
+    fn ask(&self, ids: &[u32], lines: usize) {
         for &id in ids {
+            let at = id as usize * lines * LINE;
+            (0..lines).for_each(|line| prefetch(self.bytes, at + line * LINE));
+        }
+    }
+
+    fn plain(&self, lists: Lists<'_>, above: i32, found: &mut Sifted) {
+        self.ask(lists.next, self.lines);
+        for &id in lists.ids {
             let at = (id as usize).min(self.last) * self.size();
             let code = self.bytes.get(at..at + self.size()).unwrap_or_default();
             let products = code.iter().zip(self.query).map(|(&c, &q)| i32::from(c) * i32::from(q));
@@ -126,7 +161,7 @@ impl Table<'_> {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{GROUP, LINE, Sifted, Table};
+    use super::{GROUP, LINE, Lists, Sifted, Table};
 
     impl Table<'_> {
         /// The code of `id`, or the last one.
@@ -138,8 +173,9 @@ mod x86 {
         }
 
         #[target_feature(enable = "avx2")]
-        pub(super) fn avx2(&self, ids: &[u32], above: i32, found: &mut Sifted) {
-            for &id in ids {
+        pub(super) fn avx2(&self, lists: Lists<'_>, above: i32, found: &mut Sifted) {
+            self.ask(lists.next, self.lines);
+            for &id in lists.ids {
                 let score = self.dot_avx2(self.code(id));
                 if score > above {
                     found.push(score, id);
@@ -177,12 +213,12 @@ mod x86 {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
         pub(super) fn avx512<const LINES: usize>(
             &self,
-            ids: &[u32],
+            lists: Lists<'_>,
             above: i32,
             found: &mut Sifted,
         ) {
             let query: [__m512i; LINES] = std::array::from_fn(|line| self.query_line(line));
-            self.groups(ids, above, found, |codes| {
+            self.groups(lists, LINES, above, found, |codes| {
                 let mut sums = [_mm512_setzero_si512(); 4];
                 for (line, q) in query.iter().enumerate() {
                     add_line(&mut sums, codes, line, *q);
@@ -193,8 +229,8 @@ mod x86 {
 
         /// For codes of any size.
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-        pub(super) fn avx512_any(&self, ids: &[u32], above: i32, found: &mut Sifted) {
-            self.groups(ids, above, found, |codes| {
+        pub(super) fn avx512_any(&self, lists: Lists<'_>, above: i32, found: &mut Sifted) {
+            self.groups(lists, self.lines, above, found, |codes| {
                 let mut sums = [_mm512_setzero_si512(); 4];
                 for line in 0..self.lines {
                     add_line(&mut sums, codes, line, self.query_line(line));
@@ -216,18 +252,21 @@ mod x86 {
         #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
         fn groups(
             &self,
-            ids: &[u32],
+            lists: Lists<'_>,
+            lines: usize,
             above: i32,
             found: &mut Sifted,
             dots: impl Fn([*const u8; 4]) -> [__m512i; 4],
         ) {
             let above = _mm512_set1_epi32(above);
-            for group in ids.chunks(GROUP) {
+            let mut next = lists.next.chunks(4);
+            for group in lists.ids.chunks(GROUP) {
                 let mut padded = [0_u32; GROUP];
                 padded.iter_mut().zip(group).for_each(|(slot, id)| *slot = *id);
                 let mut quarters = [_mm_setzero_si128(); 4];
                 let used = group.len().div_ceil(4);
                 for (four, sums) in padded.as_chunks::<4>().0.iter().zip(&mut quarters).take(used) {
+                    next.next().into_iter().for_each(|some| self.ask(some, lines));
                     *sums = add_across(dots(four.map(|id| self.code(id))));
                 }
                 let [a, b, c, d] = quarters;
@@ -240,6 +279,7 @@ mod x86 {
                     store(found, keep, scores, &padded);
                 }
             }
+            next.for_each(|some| self.ask(some, lines));
         }
     }
 
@@ -291,18 +331,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::codes::{Coder, Order};
+    use crate::codes::{Coder, FITTED, Order};
     use crate::kernel::available;
     use crate::matrix::Rows;
 
     fn check(width: usize, values: &[f32], ids: &[u32], above: i32) {
         let rows = Rows::new(width, &values[..values.len() / width * width]);
-        let coder = Coder::fit(rows, Order::Product);
+        let coder = Coder::fit(rows, Order::Product, FITTED);
         let codes = Codes::of(&coder, rows.len(), rows.iter()).unwrap();
         let query = coder.query(&values[..width]);
         let found = |isa: Isa| {
             let mut found = Sifted::default();
-            sift_on(isa, codes.bytes(), &query.bytes, ids, above, &mut found);
+            let lists = Lists { ids, next: ids };
+            sift_on(isa, codes.bytes(), &query.bytes, lists, above, &mut found);
             found.iter().collect::<Vec<_>>()
         };
         let plain = found(Isa::Plain);

@@ -16,7 +16,7 @@ use crate::frozen::Frozen;
 use crate::graph::Graph;
 use crate::live::{Generation, LiveIndex, State};
 use crate::matrix::Rows;
-use crate::options::Options;
+use crate::options::{Keep, Options};
 use crate::pool::NODES_MAX;
 use crate::segment::{Entry, Segment};
 use crate::slots::Slots;
@@ -86,7 +86,7 @@ impl LiveIndex {
             return Err(AnnError::Memory { needed: bytes, allowed: options.memory_max });
         }
         let mut spring = Spring::new(BufReader::new(source), bytes)?;
-        let (state, stamp) = spring.state(space)?;
+        let (state, stamp) = spring.state(space, options.keep)?;
         let ef = spring.u32()?;
         let sha256 = spring.check(expected)?;
         let saved = Saved { sha256, bytes, rows: state.live, stamp };
@@ -127,7 +127,8 @@ impl<W: Write> Sink<W> {
         self.u64(frozen.nodes() as u64)?;
         self.list(frozen.slots.rows())?;
         self.list(frozen.slots.bounds().unwrap_or_default())?;
-        self.f32s(frozen.vectors())?;
+        let (nodes, mut whole) = (u32::try_from(frozen.nodes()).unwrap_or_default(), Vec::new());
+        (0..nodes).try_for_each(|node| self.f32s(frozen.node_vector(node, &mut whole)))?;
         self.u32(u32::try_from(room).unwrap_or_default())?;
         self.u32s(links)
     }
@@ -139,7 +140,7 @@ impl<W: Write> Sink<W> {
 }
 
 impl<R: Read> Spring<R> {
-    fn state(&mut self, space: &Space) -> Result<(State, u64), AnnError> {
+    fn state(&mut self, space: &Space, keep: Keep) -> Result<(State, u64), AnnError> {
         if self.array()? != MAGIC {
             return Err(unusable("it does not begin like one"));
         }
@@ -152,7 +153,7 @@ impl<R: Read> Spring<R> {
             let (found, expected) = (found.to_string(), space.to_string());
             return Err(AnnError::OtherSpace { found, expected });
         }
-        let generation = Generation::new(self.frozen(space)?, 1);
+        let generation = Generation::new(self.frozen(space, keep)?, 1);
         let dead = self.list()?;
         let fresh = self.list()?;
         let vectors = self.vectors(space, fresh.len())?;
@@ -179,7 +180,7 @@ impl<R: Read> Spring<R> {
         Space::new(model, dimensions, metric)
     }
 
-    fn frozen(&mut self, space: &Space) -> Result<Frozen, AnnError> {
+    fn frozen(&mut self, space: &Space, keep: Keep) -> Result<Frozen, AnnError> {
         let nodes = self.count(space.dimensions * 4)?;
         let rows = self.list()?;
         let bounds = self.list()?;
@@ -194,7 +195,7 @@ impl<R: Read> Spring<R> {
         let links = self.u32s(nodes.saturating_mul(room))?;
         let graph = Graph::of_table(links, room, nodes);
         let graph = graph.ok_or_else(|| unusable("a link leads nowhere"))?;
-        Frozen::of_parts(space, Slots::new(rows.to_vec(), &sizes), vectors, graph)
+        Frozen::of_parts(space, Slots::new(rows.to_vec(), &sizes), vectors, graph, keep)
     }
 
     fn list(&mut self) -> Result<crate::memory::Huge<u32>, AnnError> {
@@ -233,7 +234,7 @@ impl State {
     ) -> Option<Self> {
         for &row in dead {
             let slot = generation.frozen.slots.slot(row)?;
-            generation.deaths.get(slot as usize)?.mark(0);
+            generation.deaths.mark(slot, 0).then_some(())?;
         }
         let alive = |row: &Row| {
             let slot = generation.frozen.slots.slot(*row);

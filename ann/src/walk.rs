@@ -1,18 +1,24 @@
 //! The walk through the frozen graph: from some pivots, always on from the best candidates.
 
-use crate::codes::{Coder, Codes, LINE, Order, QueryCode};
+use std::ops::Range;
+
+use crate::codes::{Coder, Codes, FITTED, Order, QueryCode};
 use crate::error::AnnError;
 use crate::graph::Graph;
+use crate::kernel::{self, widest};
 use crate::matrix::Rows;
 use crate::pool::Pool;
-use crate::sift::{Sifted, prefetch, sift};
+use crate::seen::Seen;
+use crate::sift::{Sifted, sift};
 
 /// Nodes of which all codes are compared to find where to start, in place of upper layers.
 const PIVOTS: usize = 256;
 /// Of these, the best that the walk starts from.
 const STARTS: usize = 4;
+/// Pivots compared before the bar is raised to the worst of the best.
+const PIVOTS_AT_ONCE: usize = 64;
 /// Candidates expanded at a time: while one's links arrive the other's are worked on.
-const ABREAST: usize = 2;
+const ABREAST: usize = 1;
 
 /// Codes and links of the same nodes.
 #[derive(Debug)]
@@ -44,71 +50,29 @@ pub(crate) struct Scratch {
     wave: Vec<u32>,
 }
 
-/// Nodes met on a walk: a bit each, and a log by which the bits are cleared again.
-#[derive(Debug, Default)]
-struct Seen {
-    bits: Vec<u64>,
-    log: Vec<u32>,
-    len: usize,
-}
-
-impl Seen {
-    fn reset(&mut self, nodes: usize) {
-        for &node in self.log.iter().take(self.len) {
-            if let Some(word) = self.bits.get_mut((node >> 6) as usize) {
-                *word = 0;
-            }
-        }
-        self.len = 0;
-        self.bits.resize(self.bits.len().max(nodes.div_ceil(64)), 0);
-    }
-
-    /// Makes room for so many more.
-    #[inline]
-    fn reserve(&mut self, more: usize) {
-        if self.log.len() < self.len + more {
-            self.log.resize((self.len + more).next_power_of_two().max(4096), 0);
-        }
-    }
-
-    /// Notes the node; whether it is new. Without a branch on that: it can't be foretold.
+impl Scratch {
+    /// Nodes that a walk listed.
     #[inline(always)]
-    fn note(&mut self, node: u32) -> bool {
-        let bit = 1_u64 << (node & 63);
-        let Some(word) = self.bits.get_mut((node >> 6) as usize) else { return false };
-        let new = *word & bit == 0;
-        *word |= bit;
-        if let Some(slot) = self.log.get_mut(self.len) {
-            *slot = node;
+    pub(crate) fn listed(&self, stride: Stride, places: Range<usize>) -> &[u32] {
+        match stride {
+            Stride::Through => self.seen.among(places),
+            Stride::TwoHop => self.wave.get(places).unwrap_or_default(),
         }
-        self.len += usize::from(new);
-        new
     }
 
-    /// Notes these nodes, and calls `each` with every one. Holds its tables in registers: after each
-    /// store the compiler would have to read them again through `self`.
+    /// What comparing writes to, and nodes that a walk listed.
     #[inline(always)]
-    fn note_all(&mut self, nodes: &[u32], each: impl Fn(u32)) {
-        self.reserve(nodes.len());
-        let (bits, log) = (self.bits.as_mut_slice(), self.log.as_mut_slice());
-        let mut len = self.len;
-        for &node in nodes {
-            let bit = 1_u64 << (node & 63);
-            let Some(word) = bits.get_mut((node >> 6) as usize) else { continue };
-            let new = *word & bit == 0;
-            *word |= bit;
-            if let Some(slot) = log.get_mut(len) {
-                *slot = node;
-            }
-            len += usize::from(new);
-            each(node);
-        }
-        self.len = len;
-    }
-
-    #[inline]
-    fn since(&self, from: usize) -> &[u32] {
-        self.log.get(from..self.len).unwrap_or_default()
+    pub(crate) fn split(
+        &mut self,
+        stride: Stride,
+        places: Range<usize>,
+    ) -> ((&mut Pool, &mut Sifted), &[u32]) {
+        let Self { pool, sifted, seen, wave } = self;
+        let list = match stride {
+            Stride::Through => seen.among(places),
+            Stride::TwoHop => wave.get(places).unwrap_or_default(),
+        };
+        ((pool, sifted), list)
     }
 }
 
@@ -133,6 +97,24 @@ pub(crate) struct Walk<'a> {
     pub(crate) starts: &'a [u32],
 }
 
+/// A walk, to be compiled for each instruction set.
+struct Walking<'a, P: Fn(u32) -> bool> {
+    map: &'a Map,
+    query: &'a QueryCode,
+    how: Walk<'a>,
+    passes: &'a P,
+    scratch: &'a mut Scratch,
+}
+
+impl<P: Fn(u32) -> bool> kernel::Work for Walking<'_, P> {
+    type Out = Work;
+
+    #[inline(always)]
+    fn run(self) -> Work {
+        self.map.walk_on(self.query, self.how, self.passes, self.scratch)
+    }
+}
+
 impl Map {
     /// A map of `rows` with these links, `room` for each at most.
     pub(crate) fn of(
@@ -141,12 +123,17 @@ impl Map {
         lists: &[Vec<u32>],
         room: usize,
     ) -> Result<Self, AnnError> {
-        Self::new(rows, order, Graph::of(lists, room)?)
+        Self::new(rows, order, FITTED, Graph::of(lists, room)?)
     }
 
-    /// A map of `rows` linked by `graph`.
-    pub(crate) fn new(rows: Rows<'_>, order: Order, graph: Graph) -> Result<Self, AnnError> {
-        let coder = Coder::fit(rows, order);
+    /// A map of `rows` linked by `graph`, whose codes fit a share of `fitted` of the values.
+    pub(crate) fn new(
+        rows: Rows<'_>,
+        order: Order,
+        fitted: f64,
+        graph: Graph,
+    ) -> Result<Self, AnnError> {
+        let coder = Coder::fit(rows, order, fitted);
         let codes = Codes::of(&coder, rows.len(), rows.iter())?;
         let step = (graph.nodes() / PIVOTS).max(1);
         let nodes = u32::try_from(graph.nodes()).unwrap_or(u32::MAX);
@@ -160,15 +147,6 @@ impl Map {
         &self.pivots
     }
 
-    /// Asks for a node's code.
-    #[inline]
-    pub(crate) fn prefetch_code(&self, node: u32) {
-        let size = self.codes.lines() * LINE;
-        for line in (0..size).step_by(LINE) {
-            prefetch(self.codes.bytes(), node as usize * size + line);
-        }
-    }
-
     /// Fills `scratch.pool` with the `ef` passing nodes that it finds best.
     pub(crate) fn walk(
         &self,
@@ -177,59 +155,77 @@ impl Map {
         passes: &impl Fn(u32) -> bool,
         scratch: &mut Scratch,
     ) -> Work {
-        scratch.pool.reset(how.ef);
-        scratch.seen.reset(self.graph.nodes());
-        self.start(query, how.starts, passes, scratch);
-        let mut work = Work { compared: self.pivots.len(), ..Work::default() };
+        widest(Walking { map: self, query, how, passes, scratch })
+    }
+
+    #[inline(always)]
+    fn walk_on(
+        &self,
+        query: &QueryCode,
+        how: Walk<'_>,
+        passes: &impl Fn(u32) -> bool,
+        scratch: &mut Scratch,
+    ) -> Work {
+        let mut work = self.start(query, how, passes, scratch);
+        let mut now = 0..0;
         loop {
-            let from = scratch.seen.len;
-            let expanded = match how.stride {
-                Stride::Through => self.gather(scratch),
-                Stride::TwoHop => self.gather_two_hop(passes, scratch),
-            };
-            let Scratch { pool, sifted, seen, wave } = scratch;
-            let fresh = match how.stride {
-                Stride::Through => seen.since(from),
-                Stride::TwoHop => wave,
-            };
-            work.expanded += expanded;
-            work.compared += fresh.len();
-            work.cut = seen.len >= how.budget;
-            if expanded == 0 || work.cut {
+            let next = self.gather(how, passes, scratch, &mut work);
+            if now.is_empty() && next.is_none() {
                 return work;
             }
-            pool.ahead(ABREAST).for_each(|node| self.graph.prefetch(node));
-            sift(&self.codes, query, fresh, pool.threshold(), sifted);
-            for (score, node) in sifted.iter() {
-                let passes = how.stride == Stride::TwoHop || passes(node);
-                let at = pool.offer(score, node, passes);
-                if at.is_some_and(|at| at < pool.cursor() + ABREAST) {
-                    self.graph.prefetch(node);
-                }
+            let next = next.unwrap_or(now.end..now.end);
+            let (front, list) = scratch.split(how.stride, 0..next.end);
+            let (now_list, next_list) = (list.get(now).unwrap_or_default(), list.get(next.clone()));
+            // The next codes are on their way while these are compared.
+            self.compare(query, how, passes, front, now_list, next_list.unwrap_or_default());
+            now = next;
+        }
+    }
+
+    /// Compares some nodes and puts the good ones into the pool; asks for the codes that are `wanted`
+    /// next, and for the links of the nodes that will be expanded next.
+    #[inline(always)]
+    pub(crate) fn compare(
+        &self,
+        query: &QueryCode,
+        how: Walk<'_>,
+        passes: &impl Fn(u32) -> bool,
+        (pool, sifted): (&mut Pool, &mut Sifted),
+        now: &[u32],
+        wanted: &[u32],
+    ) {
+        pool.ahead(ABREAST).for_each(|node| self.graph.prefetch(node));
+        sift(&self.codes, query, now, pool.threshold(), sifted, wanted);
+        for (score, node) in sifted.iter() {
+            let passes = how.stride == Stride::TwoHop || passes(node);
+            let at = pool.offer(score, node, passes);
+            if at.is_some_and(|at| at < pool.cursor() + ABREAST) {
+                self.graph.prefetch(node);
             }
         }
     }
 
-    /// Puts the best pivots and the given starts into the pool.
-    fn start(
+    /// Puts the best pivots and the given starts into the empty pool.
+    #[inline(always)]
+    pub(crate) fn start(
         &self,
         query: &QueryCode,
-        starts: &[u32],
+        how: Walk<'_>,
         passes: &impl Fn(u32) -> bool,
         scratch: &mut Scratch,
-    ) {
-        let Scratch { pool, sifted, seen, .. } = scratch;
-        seen.reserve(self.pivots.len() + starts.len());
+    ) -> Work {
+        let Scratch { pool, sifted, seen, wave } = scratch;
+        pool.reset(how.ef);
+        seen.reset(self.graph.nodes());
+        wave.clear();
+        seen.reserve(self.pivots.len() + how.starts.len());
         let all: [u32; PIVOTS] = std::array::from_fn(|at| u32::try_from(at).unwrap_or_default());
         let pivots = all.get(..self.pivots.len()).unwrap_or(&all);
-        sift(&self.pivot_codes, query, pivots, i32::MIN, sifted);
         let mut best = [(i32::MIN, 0); STARTS];
-        for (score, pivot) in sifted.iter() {
-            let at = best.partition_point(|&(s, _)| s >= score);
-            if let Some(tail) = best.get_mut(at..).filter(|tail| !tail.is_empty()) {
-                tail.rotate_right(1);
-                tail.iter_mut().take(1).for_each(|slot| *slot = (score, pivot));
-            }
+        for some in pivots.chunks(PIVOTS_AT_ONCE) {
+            let [.., (least, _)] = best;
+            sift(&self.pivot_codes, query, some, least, sifted, &[]);
+            sifted.iter().for_each(|found| note_best(&mut best, found));
         }
         for (score, pivot) in best.into_iter().take(self.pivots.len()) {
             let node = self.pivots.get(pivot as usize).copied().unwrap_or_default();
@@ -237,55 +233,78 @@ impl Map {
                 pool.offer(score, node, passes(node));
             }
         }
-        sift(&self.codes, query, starts, i32::MIN, sifted);
+        sift(&self.codes, query, how.starts, i32::MIN, sifted, &[]);
         for (score, node) in sifted.iter() {
             if seen.note(node) {
                 pool.offer(score, node, passes(node));
             }
         }
+        Work { compared: self.pivots.len() + how.starts.len(), ..Work::default() }
     }
 
-    /// Expands the best candidates: logs their unseen neighbours and asks for the codes.
-    #[inline]
-    fn gather(&self, scratch: &mut Scratch) -> usize {
-        let Scratch { pool, seen, .. } = scratch;
-        let mut expanded = 0;
-        while expanded < ABREAST {
-            let Some(node) = pool.expand() else { break };
-            expanded += 1;
-            let (codes, lines) = (self.codes.bytes(), self.codes.lines());
-            seen.note_all(self.graph.links(node), |link| {
-                for line in 0..lines {
-                    prefetch(codes, (link as usize * lines + line) * LINE);
-                }
-            });
-        }
-        expanded
-    }
-
-    /// As [`Map::gather`], but takes passing nodes only, in place of failing ones their neighbours.
-    fn gather_two_hop(&self, passes: &impl Fn(u32) -> bool, scratch: &mut Scratch) -> usize {
+    /// Expands the best candidates: lists their unseen neighbours, and says where in the list. None if
+    /// there was no candidate, or no budget.
+    #[inline(always)]
+    pub(crate) fn gather(
+        &self,
+        how: Walk<'_>,
+        passes: &impl Fn(u32) -> bool,
+        scratch: &mut Scratch,
+        work: &mut Work,
+    ) -> Option<Range<usize>> {
         let Scratch { pool, seen, wave, .. } = scratch;
-        wave.clear();
-        let mut take = |node: u32, seen: &mut Seen| {
-            if passes(node) && seen.note(node) {
-                self.prefetch_code(node);
-                wave.push(node);
-            }
-        };
-        let mut expanded = 0;
-        while expanded < ABREAST {
+        if seen.len() >= how.budget {
+            work.cut = pool.expand().is_some();
+            return None;
+        }
+        let (met, taken) = (seen.len(), wave.len());
+        let before = work.expanded;
+        while work.expanded < before + ABREAST {
             let Some(node) = pool.expand() else { break };
-            expanded += 1;
-            for &link in self.graph.links(node) {
-                seen.reserve(2 + self.graph.links(link).len());
-                if passes(link) {
-                    take(link, seen);
-                } else if seen.note(link) {
-                    self.graph.links(link).iter().for_each(|&far| take(far, seen));
-                }
+            work.expanded += 1;
+            match how.stride {
+                Stride::Through => seen.note_all(self.graph.links(node)),
+                Stride::TwoHop => self.gather_two_hop(node, passes, seen, wave),
             }
         }
-        expanded
+        let found = match how.stride {
+            Stride::Through => met..seen.len(),
+            Stride::TwoHop => taken..wave.len(),
+        };
+        work.compared += found.len();
+        (work.expanded > before).then_some(found)
+    }
+
+    /// Takes passing neighbours only, in place of failing ones their passing neighbours.
+    #[inline(always)]
+    fn gather_two_hop(
+        &self,
+        node: u32,
+        passes: &impl Fn(u32) -> bool,
+        seen: &mut Seen,
+        wave: &mut Vec<u32>,
+    ) {
+        for &link in self.graph.links(node) {
+            let beyond = self.graph.links(link);
+            seen.reserve(1 + beyond.len());
+            if !seen.note(link) {
+                continue;
+            }
+            if passes(link) {
+                wave.push(link);
+            } else {
+                wave.extend(beyond.iter().filter(|&&far| passes(far) && seen.note(far)));
+            }
+        }
+    }
+}
+
+/// Puts a better one into its place among the best, best first; the last one drops out.
+#[inline(always)]
+fn note_best(best: &mut [(i32, u32); STARTS], found: (i32, u32)) {
+    let at = best.partition_point(|&(score, _)| score >= found.0);
+    if let Some(tail) = best.get_mut(at..).filter(|tail| !tail.is_empty()) {
+        tail.rotate_right(1);
+        tail.iter_mut().take(1).for_each(|slot| *slot = found);
     }
 }

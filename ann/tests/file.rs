@@ -64,6 +64,17 @@ fn only_the_expected_content_of_the_expected_space_is_opened() {
     assert!(matches!(missing.unwrap_err(), AnnError::Io { .. }));
 }
 
+/// A file of a later version says so, rather than that it is damaged.
+#[test]
+fn a_file_of_another_version_is_refused_by_that_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("index");
+    let mut content = saved(&path);
+    content[8] += 1;
+    let error = open(&path, &content).unwrap_err();
+    assert!(matches!(&error, AnnError::File { why } if why.contains("version")), "{error}");
+}
+
 /// Its table of links is empty while each node has room for some: that was once taken for a lie.
 #[test]
 fn an_empty_index_is_saved_and_opened() {

@@ -2,7 +2,7 @@
 //! merges, and that a build is the same each time.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
-use bailiwick_ann::{Bitmap, Filter, LiveIndex, Metric, Options, Plan, Request, Row, Space};
+use bailiwick_ann::{Bitmap, Filter, Keep, LiveIndex, Metric, Options, Plan, Request, Row, Space};
 
 const WIDTH: usize = 24;
 const K: usize = 10;
@@ -45,6 +45,41 @@ fn fill(index: &LiveIndex, vectors: &[Vec<f32>], from: usize) {
     }
 }
 
+/// Rounded vectors take under half the memory, find nearly the same, and outlive merges and files.
+#[test]
+fn rounded_vectors_find_nearly_the_same() {
+    let all = vectors(4500, 300);
+    for metric in [Metric::Cosine, Metric::InnerProduct, Metric::L2] {
+        let exact = index(metric, 2);
+        let options = Options { keep: Keep::Rounded, ..Options::default() };
+        let space = Space::new("m1", WIDTH, metric).unwrap();
+        let rounded = LiveIndex::new(space.clone(), options.clone()).unwrap();
+        for index in [&exact, &rounded] {
+            fill(index, &all[..4500], 0);
+            index.merge().unwrap();
+            fill(index, &all, 4500);
+            index.merge().unwrap();
+        }
+        assert!(rounded.bytes() < exact.bytes());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("index");
+        rounded.save(&path, 0).unwrap();
+        let (opened, _) = LiveIndex::open(&path, &space, options, None).unwrap();
+        let queries: Vec<&[f32]> = all.iter().step_by(41).map(Vec::as_slice).collect();
+        let rows = |index: &LiveIndex| -> Vec<Vec<Row>> {
+            let batch = index.search_batch(&queries, K, 80, Filter::All).unwrap();
+            batch.iter().map(|hits| hits.iter().map(|hit| hit.row).collect()).collect()
+        };
+        let wanted = rows(&exact);
+        for other in [&rounded, &opened] {
+            let pairs = wanted.iter().zip(rows(other));
+            let same: usize =
+                pairs.map(|(w, found)| found.iter().filter(|row| w.contains(row)).count()).sum();
+            assert!(same * 100 >= queries.len() * K * 97, "{metric:?}: {same}");
+        }
+    }
+}
+
 /// Share of the exact best that a search finds which goes the given way.
 fn recall(index: &LiveIndex, queries: &[Vec<f32>], filter: Filter<'_>, plan: Plan) -> f64 {
     let rows = |query: &[f32], plan| -> Vec<Row> {
@@ -56,6 +91,19 @@ fn recall(index: &LiveIndex, queries: &[Vec<f32>], filter: Filter<'_>, plan: Pla
         let exact = rows(query, Plan::Scan);
         wanted += exact.len();
         found += rows(query, plan).iter().filter(|row| exact.contains(row)).count();
+    }
+    found as f64 / wanted as f64
+}
+
+/// As above, for one call with all queries; each hit's score must be that of a search by itself.
+fn recall_of_batch(index: &LiveIndex, queries: &[Vec<f32>], filter: Filter<'_>) -> f64 {
+    let asked: Vec<&[f32]> = queries.iter().map(Vec::as_slice).collect();
+    let (mut found, mut wanted) = (0, 0);
+    for (query, hits) in asked.iter().zip(index.search_batch(&asked, K, 80, filter).unwrap()) {
+        let request = Request { query, k: K, ef: 80, filter, budget: None, plan: Some(Plan::Scan) };
+        let exact = index.answer(&request).unwrap().hits;
+        wanted += exact.len();
+        found += hits.iter().filter(|hit| exact.contains(hit)).count();
     }
     found as f64 / wanted as f64
 }
@@ -82,6 +130,10 @@ fn check(metric: Metric) {
     ] {
         let found = recall(&index, &queries, filter, plan);
         assert!(found >= least, "{metric:?} {filter:?} {plan:?}: {found}");
+    }
+    for filter in [Filter::All, Filter::Rows(&some), Filter::Prepared(&prepared)] {
+        let found = recall_of_batch(&index, &queries, filter);
+        assert!(found >= 0.95, "{metric:?} {filter:?} at once: {found}");
     }
     if metric == Metric::InnerProduct {
         return;

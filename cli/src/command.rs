@@ -30,8 +30,8 @@ enum Command {
     /// Make CAs, keys and certificates.
     #[command(subcommand)]
     Pki(pki::Command),
-    /// Drive a running cluster and print latencies beside the floor.
-    Bench(Box<bench::BenchArgs>),
+    /// Drive a running cluster and print latencies beside the floor, or measure the vector index.
+    Bench(Box<bench::ann::BenchCommand>),
     /// Learn from a public split and print how good and how fair the slates are.
     Eval(eval::EvalArgs),
 }
@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Command::Dev(args) => block_on(dev::run(*args)),
         Command::Node(args) => block_on(serve::node(args)),
         Command::Router(args) => block_on(serve::router(args)),
-        Command::Bench(args) => block_on(bench::command(*args)),
+        Command::Bench(args) => block_on(bench::ann::command(*args)),
         Command::Eval(args) => done(eval::command(&args)),
     }
 }
@@ -64,7 +64,12 @@ fn log(command: &Command) {
 
 fn block_on<E: std::fmt::Display>(work: impl Future<Output = Result<(), E>>) -> ExitCode {
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => done(runtime.block_on(work)),
+        Ok(runtime) => {
+            let code = done(runtime.block_on(work));
+            // What had to end in order has. What hangs still, on a disk that is full for example, is not waited for.
+            runtime.shutdown_background();
+            code
+        }
         Err(error) => done(Err(error)),
     }
 }

@@ -1,11 +1,15 @@
 //! Engines that are measured inside this process.
 
+use std::path::Path;
+
 use cpu_time::{ProcessTime, ThreadTime};
 
 use super::BenchError;
 use super::data::{Case, K, Set};
+use super::floor::Floor;
 use crate::build::Plain;
-use crate::live::{LiveIndex, Request};
+use crate::filter::Filter;
+use crate::live::{Hit, LiveIndex, Request};
 use crate::options::Options;
 use crate::plan::Plan;
 use crate::space::Row;
@@ -23,6 +27,8 @@ pub(crate) struct Pass {
     pub(crate) compared: f64,
     /// As above.
     pub(crate) expanded: f64,
+    /// What the memory that a query touches costs at least, µs; 0 if unknown.
+    pub(crate) floor_us: f64,
 }
 
 /// Something that answers queries.
@@ -39,31 +45,78 @@ pub(crate) struct Ours {
     index: LiveIndex,
     build_cpu_s: f64,
     bytes: f64,
-    plan: Option<Plan>,
+    floor: Floor,
+    way: Way,
+}
+
+/// How ours is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Query by query, as it plans.
+    Planned,
+    /// All queries in one call, as the others are asked.
+    Batch,
+    /// Query by query, made to go one way.
+    Forced(Plan),
 }
 
 impl Ours {
-    pub(crate) fn build(set: &Set, options: &Options) -> Result<Self, BenchError> {
+    /// Builds the index, or opens the one that an earlier run left in `kept`.
+    pub(crate) fn build(
+        set: &Set,
+        options: &Options,
+        kept: Option<&Path>,
+    ) -> Result<Self, BenchError> {
         let began = ProcessTime::now();
         let options = Options { pending_max: set.base.rows(), ..options.clone() };
-        let index = LiveIndex::new(set.space.clone(), options)?;
-        for (row, vector) in (0..).zip(set.base.iter()) {
-            index.upsert(row, vector)?;
-        }
-        index.merge()?;
+        let index = match kept {
+            Some(path) if path.exists() => LiveIndex::open(path, &set.space, options, None)?.0,
+            _ => {
+                let index = fill(set, options)?;
+                kept.map(|path| index.save(path, 0)).transpose()?;
+                index
+            }
+        };
         let bytes = index.bytes() as f64 / set.base.rows().max(1) as f64;
-        Ok(Self { index, build_cpu_s: began.elapsed().as_secs_f64(), bytes, plan: None })
+        let build_cpu_s = began.elapsed().as_secs_f64();
+        let floor = Floor::of(&index.state.load().generation.frozen)?;
+        Ok(Self { index, build_cpu_s, bytes, floor, way: Way::Planned })
     }
 
-    /// The same index, made to go one way.
-    pub(crate) fn set_plan(&mut self, plan: Option<Plan>) {
-        self.plan = plan;
+    /// The same index, asked in another way.
+    pub(crate) fn set_way(&mut self, way: Way) {
+        self.way = way;
     }
+
+    /// All queries in one call.
+    fn batch(
+        &self,
+        set: &Set,
+        case: usize,
+        ef: usize,
+        filter: Filter<'_>,
+    ) -> Result<Pass, BenchError> {
+        let queries: Vec<&[f32]> = set.asked(case).collect();
+        let began = ThreadTime::now();
+        let hits = self.index.search_batch(&queries, K, ef, filter)?;
+        let cpu_us = began.elapsed().as_secs_f64() * 1e6;
+        let rows = |hits: &Vec<Hit>| hits.iter().map(|hit| hit.row).collect();
+        Ok(Pass { found: hits.iter().map(rows).collect(), cpu_us, ..Pass::default() })
+    }
+}
+
+fn fill(set: &Set, options: Options) -> Result<LiveIndex, BenchError> {
+    let index = LiveIndex::new(set.space.clone(), options)?;
+    for (row, vector) in (0..).zip(set.base.iter()) {
+        index.upsert(row, vector)?;
+    }
+    index.merge()?;
+    Ok(index)
 }
 
 impl Engine for Ours {
     fn name(&self) -> String {
-        name_of(self.plan)
+        name_of(self.way)
     }
 
     fn bytes_per_vector(&self) -> f64 {
@@ -77,30 +130,39 @@ impl Engine for Ours {
     fn pass(&mut self, set: &Set, case: usize, ef: usize) -> Result<Option<Pass>, BenchError> {
         let Some(Case { rows, .. }) = set.cases.get(case) else { return Ok(None) };
         let prepared = rows.clone().map(|rows| self.index.prepare(rows));
-        let filter = prepared.as_ref().map_or(crate::Filter::All, crate::Filter::Prepared);
+        let filter = prepared.as_ref().map_or(Filter::All, Filter::Prepared);
+        let plan = match self.way {
+            Way::Planned => None,
+            Way::Batch => return self.batch(set, case, ef, filter).map(Some),
+            Way::Forced(plan) => Some(plan),
+        };
         let mut pass = Pass::default();
         let began = ThreadTime::now();
-        for query in set.queries.iter() {
+        for query in set.asked(case) {
             let started = std::time::Instant::now();
-            let request = Request { query, k: K, ef, filter, budget: None, plan: self.plan };
+            let request = Request { query, k: K, ef, filter, budget: None, plan };
             let answer = self.index.answer(&request)?;
             pass.each_us.push(started.elapsed().as_secs_f64() * 1e6);
             pass.found.push(answer.hits.iter().map(|hit| hit.row).collect());
             pass.compared += answer.compared as f64;
             pass.expanded += answer.expanded as f64;
+            pass.floor_us += self.floor.us(&answer);
         }
         pass.cpu_us = began.elapsed().as_secs_f64() * 1e6;
-        pass.compared /= set.queries.rows().max(1) as f64;
-        pass.expanded /= set.queries.rows().max(1) as f64;
+        let queries = pass.found.len().max(1) as f64;
+        pass.compared /= queries;
+        pass.expanded /= queries;
+        pass.floor_us /= queries;
         Ok(Some(pass))
     }
 }
 
-/// What ours is called when it goes one way.
-pub(crate) fn name_of(plan: Option<Plan>) -> String {
-    match plan {
-        None => "bailiwick".to_owned(),
-        Some(plan) => format!("bailiwick {plan:?}").to_lowercase(),
+/// What ours is called when it is asked in this way.
+pub(crate) fn name_of(way: Way) -> String {
+    match way {
+        Way::Planned => "bailiwick".to_owned(),
+        Way::Batch => "bailiwick batch".to_owned(),
+        Way::Forced(plan) => format!("bailiwick {plan:?}").to_lowercase(),
     }
 }
 
@@ -142,7 +204,7 @@ impl Engine for Bare<'_> {
             rows.is_some().then_some(&accepts as &dyn Fn(usize) -> bool);
         let mut pass = Pass::default();
         let began = ThreadTime::now();
-        for query in set.queries.iter() {
+        for query in set.asked(case) {
             let started = std::time::Instant::now();
             pass.found.push(self.graph.search(query, K, ef.max(K), filter));
             pass.each_us.push(started.elapsed().as_secs_f64() * 1e6);

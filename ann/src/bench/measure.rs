@@ -1,7 +1,9 @@
 //! Engines taking turns, and the best of each one's rounds.
 
+use std::collections::BTreeSet;
+
 use super::data::Set;
-use super::engine::{Bare, Engine, Ours, Pass, name_of};
+use super::engine::{Bare, Engine, Ours, Pass, Way, name_of};
 use super::peers;
 use super::report::{Report, Row};
 use super::{BenchError, Config};
@@ -17,60 +19,120 @@ struct Point {
     best: Option<Pass>,
 }
 
+/// A curve ends with the first point that finds this share.
+const RECALL_ENOUGH: f64 = 0.998;
+/// Points that take longer than this are measured once only, µs of processor time.
+const SLOW_US: f64 = 4e6;
+
+/// Everyone who takes turns.
+struct Ring<'a> {
+    ours: Ours,
+    others: Vec<Box<dyn Engine + 'a>>,
+}
+
+impl<'a> Ring<'a> {
+    fn build(set: &'a Set, config: &Config, progress: &dyn Fn(&str)) -> Result<Self, BenchError> {
+        progress("building ours");
+        let ours = Ours::build(set, &config.options, config.index.as_deref())?;
+        let mut others: Vec<Box<dyn Engine + 'a>> = Vec::new();
+        if let Some(ef) = config.plain_ef_construction {
+            progress("building hnsw_rs alone");
+            others.push(Box::new(Bare::build(set, ef, config.options.threads)));
+        }
+        let peers =
+            config.peers.as_ref().map(|script| peers::start(script, set, progress)).transpose()?;
+        others.extend(peers.into_iter().flatten().map(|peer| Box::new(peer) as Box<dyn Engine>));
+        Ok(Self { ours, others })
+    }
+
+    fn pass(&mut self, set: &Set, point: &Point) -> Result<Option<Pass>, BenchError> {
+        match point.engine.checked_sub(WAYS.len()) {
+            None => {
+                WAYS.get(point.engine).into_iter().for_each(|&way| self.ours.set_way(way));
+                self.ours.pass(set, point.case, point.ef)
+            }
+            Some(at) => match self.others.get_mut(at) {
+                Some(engine) => engine.pass(set, point.case, point.ef),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Bytes a vector, and processor seconds of the build.
+    fn costs(&self, engine: usize) -> (f64, f64) {
+        match engine.checked_sub(WAYS.len()).and_then(|at| self.others.get(at)) {
+            Some(engine) => (engine.bytes_per_vector(), engine.build_cpu_s()),
+            None => (self.ours.bytes_per_vector(), self.ours.build_cpu_s()),
+        }
+    }
+}
+
 pub(crate) fn measure(
     set: &Set,
     config: &Config,
     progress: &dyn Fn(&str),
 ) -> Result<Report, BenchError> {
-    progress("building ours");
-    let mut ours = Ours::build(set, &config.options)?;
-    let mut others: Vec<Box<dyn Engine + '_>> = Vec::new();
-    if let Some(ef) = config.plain_ef_construction {
-        progress("building hnsw_rs alone");
-        others.push(Box::new(Bare::build(set, ef, config.options.threads)));
-    }
-    let peers =
-        config.peers.as_ref().map(|script| peers::start(script, set, progress)).transpose()?;
-    others.extend(peers.into_iter().flatten().map(|peer| Box::new(peer) as Box<dyn Engine>));
-    let mut points = points(set, config, &others);
-    for round in 0..config.rounds.max(1) {
-        progress(&format!("round {} of {}", round + 1, config.rounds.max(1)));
-        for point in &mut points {
-            let pass = match point.engine.checked_sub(PLANS.len()) {
-                None => {
-                    ours.set_plan(PLANS.get(point.engine).copied().flatten());
-                    ours.pass(set, point.case, point.ef)?
-                }
-                Some(at) => match others.get_mut(at) {
-                    Some(engine) => engine.pass(set, point.case, point.ef)?,
-                    None => None,
-                },
-            };
+    let mut ring = Ring::build(set, config, progress)?;
+    let mut points = points(set, config, &ring.others);
+    first_round(set, &mut ring, &mut points, progress)?;
+    for round in 2..=config.rounds {
+        progress(&format!("round {round} of {}", config.rounds));
+        for point in points.iter_mut().filter(|point| !point.slow()) {
+            let pass = ring.pass(set, point)?;
             point.keep(pass);
         }
     }
-    let costs = |engine: usize| match engine.checked_sub(PLANS.len()).and_then(|at| others.get(at))
-    {
-        Some(engine) => (engine.bytes_per_vector(), engine.build_cpu_s()),
-        None => (ours.bytes_per_vector(), ours.build_cpu_s()),
-    };
-    let rows = points.iter().filter_map(|point| point.row(set, costs(point.engine))).collect();
+    let rows = points.iter().filter_map(|point| point.row(set, ring.costs(point.engine))).collect();
     Ok(Report { rows })
 }
 
-/// Ours as it plans, and, under filters, made to go each way.
-const PLANS: [Option<Plan>; 4] = [None, Some(Plan::Scan), Some(Plan::Through), Some(Plan::TwoHop)];
+/// Finds out where the curves end.
+fn first_round(
+    set: &Set,
+    ring: &mut Ring<'_>,
+    points: &mut Vec<Point>,
+    progress: &dyn Fn(&str),
+) -> Result<(), BenchError> {
+    let mut ended = BTreeSet::new();
+    for point in points.iter_mut() {
+        let curve = (point.engine, point.case);
+        if ended.contains(&curve) {
+            continue;
+        }
+        let pass = ring.pass(set, point)?;
+        point.keep(pass);
+        if point.recall(set).is_none_or(|recall| recall >= RECALL_ENOUGH) {
+            ended.insert(curve);
+        }
+        if point.slow() {
+            progress(&format!("{} is slow under {}", point.name, point.case));
+        }
+    }
+    points.retain(|point| point.best.is_some());
+    Ok(())
+}
+
+/// Ours as it plans, all at once, and, under filters, made to go each way.
+const WAYS: [Way; 5] = [
+    Way::Planned,
+    Way::Batch,
+    Way::Forced(Plan::Scan),
+    Way::Forced(Plan::Through),
+    Way::Forced(Plan::TwoHop),
+];
+/// Of these, the ones that differ without a filter.
+const FREE_WAYS: usize = 2;
 
 fn points(set: &Set, config: &Config, others: &[Box<dyn Engine + '_>]) -> Vec<Point> {
     let mut points = Vec::new();
     for (case, asked) in set.cases.iter().enumerate() {
-        let ours_ways = if asked.rows.is_some() { PLANS.len() } else { 1 };
+        let ours_ways = if asked.rows.is_some() { WAYS.len() } else { FREE_WAYS };
         for &ef in &config.efs {
-            for engine in (0..ours_ways).chain(PLANS.len()..PLANS.len() + others.len()) {
-                let other = engine.checked_sub(PLANS.len()).and_then(|at| others.get(at));
+            for engine in (0..ours_ways).chain(WAYS.len()..WAYS.len() + others.len()) {
+                let other = engine.checked_sub(WAYS.len()).and_then(|at| others.get(at));
                 let name = match other {
                     Some(other) => other.name(),
-                    None => name_of(PLANS.get(engine).copied().flatten()),
+                    None => WAYS.get(engine).copied().map(name_of).unwrap_or_default(),
                 };
                 points.push(Point { engine, name, case, ef, best: None });
             }
@@ -87,10 +149,20 @@ impl Point {
         }
     }
 
+    fn slow(&self) -> bool {
+        self.best.as_ref().is_some_and(|best| best.cpu_us > SLOW_US)
+    }
+
+    /// Share found of what there is; none if never measured.
+    fn recall(&self, set: &Set) -> Option<f64> {
+        let (pass, case) = (self.best.as_ref()?, set.cases.get(self.case)?);
+        Some(share(&case.truth, &pass.found))
+    }
+
     fn row(&self, set: &Set, (bytes_per_vector, build_cpu_s): (f64, f64)) -> Option<Row> {
         let pass = self.best.as_ref()?;
         let case = set.cases.get(self.case)?;
-        let queries = set.queries.rows().max(1) as f64;
+        let queries = case.truth.len().max(1) as f64;
         let mut each = pass.each_us.clone();
         each.sort_unstable_by(f64::total_cmp);
         Some(Row {
@@ -99,7 +171,7 @@ impl Point {
             filter: case.filter.clone(),
             k: super::data::K,
             ef: self.ef,
-            recall: share(&case.truth, &pass.found),
+            recall: self.recall(set)?,
             qps: queries / (pass.cpu_us * 1e-6),
             mean_us: pass.cpu_us / queries,
             p50_us: each.get(each.len() / 2).copied(),
@@ -108,6 +180,7 @@ impl Point {
             build_cpu_s,
             compared: pass.compared,
             expanded: pass.expanded,
+            floor_us: pass.floor_us,
         })
     }
 }

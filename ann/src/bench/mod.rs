@@ -5,12 +5,15 @@
 
 mod data;
 mod engine;
+mod floor;
+mod live;
 mod measure;
 mod peers;
 mod report;
 
 use std::path::{Path, PathBuf};
 
+pub use live::{Latency, LiveConfig, LiveReport, live};
 pub use report::{Report, Row};
 
 use crate::error::AnnError;
@@ -88,6 +91,8 @@ pub struct Config {
     pub peers: Option<PathBuf>,
     /// Whether to measure under filters too.
     pub filtered: bool,
+    /// A file of our index for this very set: opened if it is there, else written after the build.
+    pub index: Option<PathBuf>,
     /// How ours builds.
     pub options: crate::Options,
 }

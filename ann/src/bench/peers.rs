@@ -121,8 +121,10 @@ impl Engine for Peer {
         self.cpu_s
     }
 
-    fn pass(&mut self, _: &Set, case: usize, ef: usize) -> Result<Option<Pass>, BenchError> {
-        let question = json!({ "op": "search", "engine": self.name, "case": case, "ef": ef });
+    fn pass(&mut self, set: &Set, case: usize, ef: usize) -> Result<Option<Pass>, BenchError> {
+        let queries = set.asked(case).count();
+        let question = json!({ "op": "search", "engine": self.name, "case": case, "ef": ef,
+            "queries": queries });
         let answered: Answered = self.process.borrow_mut().ask(&question)?;
         let Some(cpu_us) = answered.cpu_us else { return Ok(None) };
         let rows = |found: &Vec<i64>| found.iter().filter_map(|&r| u32::try_from(r).ok()).collect();

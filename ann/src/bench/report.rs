@@ -36,6 +36,9 @@ pub struct Row {
     pub compared: f64,
     /// Mean nodes expanded by a query, where known.
     pub expanded: f64,
+    /// What the memory that a query touches costs at least, µs: cache lines times the measured cost
+    /// of one. 0 where unknown.
+    pub floor_us: f64,
 }
 
 /// All rows of a run.
@@ -50,8 +53,10 @@ const RECALLS: [f64; 3] = [0.90, 0.95, 0.99];
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 440.0;
 const MARGIN: f64 = 60.0;
-const COLOURS: [&str; 8] =
-    ["#c0392b", "#2c3e50", "#2980b9", "#27ae60", "#8e44ad", "#d35400", "#7f8c8d", "#16a085"];
+const COLOURS: [&str; 10] = [
+    "#c0392b", "#e74c3c", "#2c3e50", "#2980b9", "#27ae60", "#8e44ad", "#d35400", "#7f8c8d",
+    "#16a085", "#f39c12",
+];
 
 impl Report {
     /// `{"rows": [..]}`.
@@ -71,7 +76,7 @@ impl Report {
                 self.data()
             );
             _ = write!(out, "{:<20}", "engine");
-            RECALLS.iter().for_each(|r| _ = write!(out, "{:>26}", format!(">= {r:.2}")));
+            RECALLS.iter().for_each(|r| _ = write!(out, "{:>34}", format!(">= {r:.2}")));
             _ = writeln!(out, "{:>10}{:>12}", "bytes", "build s");
             let ours: Vec<Option<&Row>> =
                 RECALLS.iter().map(|&r| quickest(&rows, "bailiwick", r)).collect();
@@ -80,9 +85,9 @@ impl Report {
                 for (&recall, ours) in RECALLS.iter().zip(&ours) {
                     let cell = quickest(&rows, engine, recall).map_or("-".to_owned(), |row| {
                         let times = ours.map_or(f64::NAN, |o| row.mean_us / o.mean_us);
-                        format!("{:.1} ({:.3}, {times:.2}x)", row.mean_us, row.recall)
+                        format!("{:.1} ({:.3}, {times:.2}x)", row.mean_us, row.recall) + &floor(row)
                     });
-                    _ = write!(out, "{cell:>26}");
+                    _ = write!(out, "{cell:>34}");
                 }
                 let one = rows.iter().find(|row| row.engine == engine);
                 let (bytes, build) =
@@ -136,6 +141,14 @@ fn names<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
         }
     }
     names
+}
+
+/// How near the memory's own cost the row comes, where that is known.
+fn floor(row: &Row) -> String {
+    match row.floor_us {
+        us if us > 0.0 => format!(" {:.2} floors", row.mean_us / us),
+        _ => String::new(),
+    }
 }
 
 /// The quickest point of `engine` that reaches `recall`.
@@ -209,6 +222,7 @@ mod tests {
             build_cpu_s: 1.0,
             compared: 0.0,
             expanded: 0.0,
+            floor_us: 0.0,
         }
     }
 

@@ -5,6 +5,7 @@
 //! request that it delays. The floor, an echo over the same hops with the same byte counts, is measured
 //! in the same run: slices of load and of floor take turns at the same rate.
 
+pub mod ann;
 mod args;
 mod drive;
 mod error;
