@@ -14,6 +14,16 @@ pub enum ChaosError {
     /// A file or process could not be handled.
     #[error("the system refused: {0}")]
     Io(#[from] std::io::Error),
+    /// A simulated seed could not be run.
+    #[error("{scenario} {seed}: {said}")]
+    Seed {
+        /// The scenario.
+        scenario: String,
+        /// The seed.
+        seed: u64,
+        /// What it said.
+        said: String,
+    },
     /// This build can plant no bugs.
     #[error("this build has no planted bugs: build with `--features mutants`")]
     NoMutants,

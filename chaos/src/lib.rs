@@ -5,12 +5,15 @@
 
 pub mod disk;
 pub mod error;
+pub mod home_gone;
 pub mod invariants;
 pub mod ledger;
 pub mod live;
 pub mod mutants;
+pub mod overload;
 pub mod power;
 pub mod report;
+pub mod sim;
 pub mod workload;
 
 pub use error::ChaosError;

@@ -40,6 +40,8 @@ pub enum Fault {
     NoQuorum,
     /// All nodes of a domain are killed.
     DomainGone,
+    /// A leader is alone for a while and then killed, before the others hear what it did meanwhile.
+    LeaderAlone,
 }
 
 impl Fault {
@@ -152,6 +154,15 @@ async fn hurt(cluster: &Cluster, fault: Fault, lasts: Duration, draws: &mut ChaC
             for node in cluster.nodes_of("eu") {
                 cluster.kill(&node).await;
             }
+        }
+        Fault::LeaderAlone => {
+            let leader = cluster.leads("users-eu-0").await.unwrap_or(node);
+            let others: Vec<_> =
+                cluster.nodes_of("eu").into_iter().filter(|node| *node != leader).collect();
+            others.iter().for_each(|node| cluster.signal(node, Signal::Stop));
+            sleep(lasts).await;
+            cluster.kill(&leader).await;
+            others.iter().for_each(|node| cluster.signal(node, Signal::Continue));
         }
     }
     sleep(lasts).await;

@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use bailiwick_chaos::{live, mutants, power, report};
+use bailiwick_chaos::sim::command as sim;
+use bailiwick_chaos::{home_gone, live, mutants, overload, power, report};
 use clap::{Parser, Subcommand};
 
 /// Attack a cluster of this machine, and say which promises held.
@@ -23,6 +24,14 @@ enum Command {
     Power(power::Args),
     /// Kill, halt and wipe processes of a cluster under load.
     Live(live::Args),
+    /// Take a whole domain away for a while, under load.
+    HomeGone(home_gone::Args),
+    /// Ask for more than the cluster can do.
+    Overload(overload::Args),
+    /// Simulate whole clusters by seed, each in one thread and under a clock of its own.
+    Sim(sim::Args),
+    /// Run seeds twice and compare what happened byte for byte.
+    Meta(sim::Args),
     /// Plant one bug after the other and see that each is found. Needs the feature `mutants`.
     Mutants(mutants::Args),
     /// A short run of each, as one page.
@@ -36,6 +45,11 @@ fn main() -> ExitCode {
         return bailiwick::command::main();
     }
     let arguments = Arguments::parse();
+    if let Command::Sim(args) = &arguments.command
+        && args.here
+    {
+        return sim::here(args);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
         Ok(runtime) => runtime.block_on(run(arguments.command)),
@@ -57,6 +71,10 @@ async fn run(command: Command) -> Result<report::Page, bailiwick_chaos::ChaosErr
     Ok(match command {
         Command::Power(args) => report::Page::of(vec![power::run(&args).await?]),
         Command::Live(args) => report::Page::of(vec![live::run(&args).await?]),
+        Command::HomeGone(args) => report::Page::of(vec![home_gone::run(&args).await?]),
+        Command::Overload(args) => report::Page::of(vec![overload::run(&args).await?]),
+        Command::Sim(args) => report::Page::of(sim::run(&args)?),
+        Command::Meta(args) => report::Page::of(sim::meta(&args)?),
         Command::Mutants(args) => report::Page::of(mutants::run(&args).await?),
         Command::Report(args) => report::run(&args).await?,
     })

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::sim::command;
+use crate::sim::run::Outcome;
 use crate::{ChaosError, live, power};
 
 /// One scenario's run.
@@ -60,6 +62,17 @@ impl Run {
         for violation in found {
             eprintln!("  {violation}");
             self.violations.push((number, violation));
+        }
+        self.took_s = self.began.map_or(0.0, |began| began.elapsed().as_secs_f64());
+    }
+
+    /// Adds a simulated seed: its number stands for that of the fault.
+    pub fn simulated(&mut self, outcome: &Outcome) {
+        self.faults += outcome.faults;
+        self.operations += outcome.operations;
+        self.slowest_heal_s = self.slowest_heal_s.max(outcome.heal_s);
+        for (promise, words) in &outcome.violations {
+            self.violations.push((outcome.seed, format!("{promise}: {words}")));
         }
         self.took_s = self.began.map_or(0.0, |began| began.elapsed().as_secs_f64());
     }
@@ -137,6 +150,9 @@ pub struct Args {
     /// Faults on processes.
     #[arg(long, default_value_t = 6)]
     pub faults: u64,
+    /// Simulated seeds.
+    #[arg(long, default_value_t = 30)]
+    pub seeds: u64,
     /// Of all draws.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -148,7 +164,8 @@ pub struct Args {
 /// [`ChaosError`] when one can't be run at all.
 pub async fn run(args: &Args) -> Result<Page, ChaosError> {
     let live = live::Args { faults: args.faults, seed: args.seed, only: None };
-    let mut runs = vec![live::run(&live).await?];
+    let mut runs = command::run(&command::Args::seeds(args.seeds, args.seed))?;
+    runs.push(live::run(&live).await?);
     let power = power::Args { cuts: args.cuts, seed: args.seed, disk_mib: 2048, folder: None };
     match power::run(&power).await {
         Ok(run) => runs.push(run),

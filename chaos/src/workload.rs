@@ -172,17 +172,6 @@ impl Workload {
         }
     }
 
-    fn note(&self, at: &str, answer: Result<v1::RecommendResponse, ClientError>) {
-        let mut entries = self.ledger.entries();
-        match answer {
-            Ok(answer) => {
-                entries.answers += 1;
-                entries.unlawful.extend(lawful::check(at, &answer));
-            }
-            Err(error) => *entries.failures.entry(format!("{at}: {error}")).or_default() += 1,
-        }
-    }
-
     /// Everybody asks for slates at one router, in turn.
     async fn ask(&self, cluster: &Cluster, people: &[String], at: &str) {
         for name in people.iter().cycle() {
@@ -191,8 +180,20 @@ impl Workload {
             }
             let person = Person::new(cluster, name, "EU-DE");
             let answer = person.at(at).post("/v1/recommendations", &of(5)).await;
-            self.note(at, answer);
+            note(&self.ledger, at, &answer);
             sleep(PAUSE).await;
         }
+    }
+}
+
+/// Notes what a German adult who consented was answered at an edge.
+pub fn note(ledger: &Ledger, at: &str, answer: &Result<v1::RecommendResponse, ClientError>) {
+    let mut entries = ledger.entries();
+    match answer {
+        Ok(answer) => {
+            entries.answers += 1;
+            entries.unlawful.extend(lawful::check(at, answer));
+        }
+        Err(error) => *entries.failures.entry(format!("{at}: {error}")).or_default() += 1,
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bailiwick_core::ids::{DomainId, NodeName};
@@ -59,12 +59,16 @@ impl Passport {
     }
 }
 
+/// Sees every frame that is sent: from whom, to whom, and its bytes.
+pub type Tap = Box<dyn Fn(&Identity, &Identity, &[u8]) + Send + Sync>;
+
 /// What all processes of a simulation share.
 pub(crate) struct World {
     pub(crate) seed: u64,
     pub(crate) idle: Duration,
     pub(crate) weather: watch::Sender<Weather>,
     pub(crate) cuts: watch::Sender<Cuts>,
+    pub(crate) tap: OnceLock<Tap>,
     endpoints: Mutex<BTreeMap<SocketAddr, Endpoint>>,
     /// Connections made so far from one process to another.
     dials: Mutex<BTreeMap<(NodeName, NodeName), u64>>,
@@ -91,6 +95,7 @@ impl MemoryNet {
             idle: IDLE,
             weather: watch::Sender::new(weather),
             cuts: watch::Sender::default(),
+            tap: OnceLock::new(),
             endpoints: Mutex::default(),
             dials: Mutex::default(),
         }))
@@ -117,6 +122,11 @@ impl MemoryNet {
         let world = self.0.clone();
         let knocking = tokio::sync::Mutex::new(knocking);
         Ok(MemoryTransport { world, addr, endpoint, accepts, knocking })
+    }
+
+    /// Lets `tap` see every frame from now on. The first one stays.
+    pub fn tap(&self, tap: Tap) {
+        let _ = self.0.tap.set(tap);
     }
 
     /// Changes the weather for frames sent from now on.

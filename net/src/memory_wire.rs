@@ -198,6 +198,13 @@ impl Grip {
     async fn dead(&self) -> Lost {
         self.wire.dead(self.side).await
     }
+
+    /// Shows the world's tap what this side sends.
+    fn tapped(&self, bytes: &[u8]) {
+        if let Some(tap) = self.wire.world.tap.get() {
+            tap(self.identity(), self.wire.identity(self.side.other()), bytes);
+        }
+    }
 }
 
 impl Drop for Grip {
@@ -308,6 +315,7 @@ impl MemorySink {
             () = out.closed() => return Err(Lost::Stopped),
             permit = self.window.clone().acquire_owned() => permit.map_err(|_| Lost::Cut)?,
         };
+        self.grip.tapped(&frame.body);
         let weather = *self.grip.wire.world.weather.borrow();
         match weather.fate(&mut self.dice) {
             Fate::Arrives(delay) => {

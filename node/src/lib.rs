@@ -14,6 +14,7 @@ pub mod receipt;
 pub mod recommend;
 pub mod revision;
 pub mod seal;
+pub mod seams;
 pub mod service;
 pub mod start;
 pub mod store;

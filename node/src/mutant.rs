@@ -16,17 +16,38 @@ pub enum Mutant {
     WidenPack,
     /// A person's row key becomes an item of the catalogue, which all domains hold.
     TellAbroad,
+    /// A leader that restarts goes on in its old term.
+    ResumeTerm,
+    /// A vote is granted to whoever asks.
+    GrantTwice,
+    /// How far a replica has applied is told too low now and then.
+    AppliedFalls,
+    /// Some replicas skip some commands.
+    SkipApply,
+    /// What is read at home is not confirmed.
+    StaleRead,
+    /// A replica that could not confirm itself once does not try again.
+    GiveUp,
+    /// What the app excludes is shown.
+    ShowExcluded,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 13] = [
         Self::SkipSync,
         Self::AcknowledgeEarly,
         Self::StaleConsent,
         Self::CountTwice,
         Self::WidenPack,
         Self::TellAbroad,
+        Self::ResumeTerm,
+        Self::GrantTwice,
+        Self::AppliedFalls,
+        Self::SkipApply,
+        Self::StaleRead,
+        Self::GiveUp,
+        Self::ShowExcluded,
     ];
 
     /// Its name, as [`VARIABLE`] has it.
@@ -39,6 +60,13 @@ impl Mutant {
             Self::CountTwice => "count-twice",
             Self::WidenPack => "widen-pack",
             Self::TellAbroad => "tell-abroad",
+            Self::ResumeTerm => "resume-term",
+            Self::GrantTwice => "grant-twice",
+            Self::AppliedFalls => "applied-falls",
+            Self::SkipApply => "skip-apply",
+            Self::StaleRead => "stale-read",
+            Self::GiveUp => "give-up",
+            Self::ShowExcluded => "show-excluded",
         }
     }
 }

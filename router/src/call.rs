@@ -94,7 +94,12 @@ impl Edge {
             let caller = visit.caller(attempt.home);
             let future = call(attempt.node.client.clone(), caller, left);
             match self.attempt(&attempt.node, effect, left, future).await {
-                Ended::Settled(result) => return result,
+                Ended::Settled(result) => {
+                    if result.is_ok() {
+                        self.learn(visit.operation.class(), began.elapsed());
+                    }
+                    return result;
+                }
                 Ended::Next(failure) => last = failure,
             }
         }

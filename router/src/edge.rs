@@ -12,12 +12,14 @@ use bailiwick_core::policy::{
     Applicable, Asking, EventStore, HomeReach, ProfileRead, decide_under,
 };
 use bailiwick_core::routing::{EventPlace, Places, Purpose, Route, route};
+use bailiwick_net::Supervisor;
 use bailiwick_net::token::{TokenVerifier, Verified};
 use bailiwick_proto::failure::Failure;
 use http::HeaderMap;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use crate::admission::{Admission, Pass};
 use crate::config::EdgeConfig;
 use crate::metrics::Metrics;
 use crate::operation::{Access, Class, Operation};
@@ -37,14 +39,30 @@ pub(crate) struct Edge {
     pub(crate) views: Views,
     pub(crate) metrics: Metrics,
     pub(crate) permits: Arc<Semaphore>,
+    /// Of ranked lists.
+    pub(crate) lists: Arc<Admission>,
+    /// Of events, which wait for a quorum and so are slower.
+    pub(crate) events: Arc<Admission>,
     pub(crate) draining: AtomicBool,
+    pub(crate) tasks: Supervisor,
+    pub(crate) clock: Clock,
 }
+
+/// Tells the time of day.
+pub type Clock = Arc<dyn Fn() -> UnixMillis + Send + Sync>;
 
 /// A request that was let in.
 pub(crate) struct Admitted {
     pub(crate) visit: Visit,
     /// Held as long as the request is under way.
-    pub(crate) permit: OwnedSemaphorePermit,
+    pub(crate) permit: Permit,
+}
+
+/// Room for one request.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    _among_all: OwnedSemaphorePermit,
+    _of_kind: Option<Pass>,
 }
 
 /// A request that was not let in.
@@ -73,14 +91,14 @@ impl Edge {
         headers: &HeaderMap,
         peer: IpAddr,
     ) -> Result<Admitted, Turned> {
-        let permit = Arc::clone(&self.permits).try_acquire_owned().map_err(|_| {
+        let permit = self.room(operation).ok_or_else(|| {
             self.metrics.shed.inc();
             Failure::new(Kind::Overloaded, "too many requests are under way")
                 .retry_after(SHED_RETRY)
         })?;
         let began = Instant::now();
         let token = visit::bearer(headers)?;
-        let verified = token.map(|token| self.tokens.verify(token, now())).transpose();
+        let verified = token.map(|token| self.tokens.verify(token, (self.clock)())).transpose();
         let verified = verified.map_err(Failure::from)?;
         allow(operation.access(), verified.as_ref())?;
         let location = visit::location(&self.config, headers, peer)?;
@@ -102,6 +120,25 @@ impl Edge {
         Ok(Admitted { visit, permit })
     }
 
+    fn room(&self, operation: Operation) -> Option<Permit> {
+        let _among_all = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        let _of_kind = match operation.class() {
+            Class::List => Some(self.lists.enter()?),
+            Class::Events => Some(self.events.enter()?),
+            Class::Controls | Class::Shared => None,
+        };
+        Some(Permit { _among_all, _of_kind })
+    }
+
+    /// A node answered after this time, which tells how busy the nodes are.
+    pub(crate) fn learn(&self, class: Class, took: Duration) {
+        match class {
+            Class::List => self.lists.learn(took),
+            Class::Events => self.events.learn(took),
+            Class::Controls | Class::Shared => {}
+        }
+    }
+
     /// Where the request goes.
     fn plan(&self, visit: &mut Visit) -> Result<(), Turned> {
         let view = self.views.current();
@@ -113,7 +150,7 @@ impl Edge {
                 "the packs' lease has run out, so where this person's data lives is not known";
             return Err(Failure::new(Kind::Unavailable, words).retry_after(DOWN_RETRY).into());
         }
-        let law = law(&view, visit);
+        let law = law(&view, visit, (self.clock)());
         let home = visit.verified.as_ref().and(law.home.domain.as_ref());
         visit.home_edge = home.and_then(|home| view.edges.get(home)).cloned();
         let (up, edges) = (view.up(), view.edges.keys().cloned().collect::<BTreeSet<_>>());
@@ -176,7 +213,7 @@ pub(crate) fn unreachable() -> Failure {
 }
 
 /// The time on this machine's clock.
-pub(crate) fn now() -> UnixMillis {
+pub(crate) fn system_clock() -> UnixMillis {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
@@ -200,10 +237,10 @@ fn allow(access: Access, verified: Option<&Verified>) -> Result<(), Failure> {
 }
 
 /// An anonymous request's home counts as its location.
-fn law(view: &View, visit: &Visit) -> Arc<Applicable> {
+fn law(view: &View, visit: &Visit, now: UnixMillis) -> Arc<Applicable> {
     let home = visit.verified.as_ref().map_or(&visit.location, |verified| &verified.home);
     // A clock outside the calendar has no packs in force.
-    let on = now().day().unwrap_or(jiff::civil::Date::MIN);
+    let on = now.day().unwrap_or(jiff::civil::Date::MIN);
     view.law(home, &visit.location, (on, visit.began))
 }
 

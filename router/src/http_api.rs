@@ -12,7 +12,7 @@ use bailiwick_core::limits;
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::{v1, validate};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderValue};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue};
 use http::request::Parts;
 use http::{HeaderName, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -64,11 +64,13 @@ async fn handle(edge: Arc<Edge>, operation: Operation, request: Request) -> Resp
     let Admitted { visit, permit } = match admitted {
         Ok(admitted) => admitted,
         Err(Turned::Elsewhere { edge: home }) => {
+            discard(&edge, &parts, body);
             span.redirected();
             let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
             return redirect(&home, path);
         }
         Err(Turned::Away(failure)) => {
+            discard(&edge, &parts, body);
             span.failed(failure.kind);
             return HttpFailure::from(failure).into_response();
         }
@@ -105,9 +107,8 @@ fn recorded(answer: &v1::RecordEventsResponse) -> Answer {
 async fn perform(edge: &Edge, visit: &Visit, parts: &mut Parts, body: Body) -> Answer {
     let operation = visit.operation;
     let query = Query::of(parts, operation)?;
-    let wait = edge.config.limits.body_timeout;
     let text = match operation.content() {
-        Content::Message => whole(parts, body, wait).await?,
+        Content::Message => whole(edge, parts, body).await?,
         Content::Lines => return upload(edge, visit, parts, body).await,
         Content::Nothing => Bytes::new(),
     };
@@ -202,17 +203,37 @@ fn announced(parts: &Parts) -> usize {
     length.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
-async fn whole(parts: &Parts, body: Body, wait: Duration) -> Result<Bytes, HttpFailure> {
+async fn whole(edge: &Edge, parts: &Parts, mut body: Body) -> Result<Bytes, HttpFailure> {
     const MAX: usize = limits::BODY_BYTES_MAX;
+    let wait = edge.config.limits.body_timeout;
     if announced(parts) > MAX {
+        discard(edge, parts, body);
         return Err(HttpFailure::too_large(MAX));
     }
-    match timeout(wait, Limited::new(body, MAX).collect()).await {
+    match timeout(wait, Limited::new(&mut body, MAX).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(HttpFailure::too_large(MAX)),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            discard(edge, parts, body);
+            Err(HttpFailure::too_large(MAX))
+        }
         Ok(Err(_)) => Err(broken_off()),
         Err(_) => Err(HttpFailure::too_slow()),
     }
+}
+
+/// Reads on, within bounds, what nobody wants. A connection that is closed under a client that still sends is
+/// reset, and the answer that was on its way may be lost. Who asked first whether to send needs none of it.
+fn discard(edge: &Edge, parts: &Parts, body: Body) {
+    const MAX: usize = 16 << 20;
+    if parts.headers.contains_key(EXPECT) {
+        return;
+    }
+    let wait = edge.config.limits.body_timeout;
+    edge.tasks.spawn_droppable("discard", async move {
+        let mut body = Limited::new(body, MAX);
+        let read = async { while let Some(Ok(_)) = body.frame().await {} };
+        let _ = timeout(wait, read).await;
+    });
 }
 
 fn broken_off() -> HttpFailure {
@@ -222,6 +243,7 @@ fn broken_off() -> HttpFailure {
 async fn upload(edge: &Edge, visit: &Visit, parts: &Parts, body: Body) -> Answer {
     const MAX: usize = limits::ITEMS_BODY_BYTES_MAX;
     if announced(parts) > MAX {
+        discard(edge, parts, body);
         return Err(HttpFailure::too_large(MAX));
     }
     let mut body = Limited::new(body, MAX);

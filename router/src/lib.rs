@@ -7,20 +7,21 @@
 //! nothing of anyone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bailiwick_core::ids::DomainId;
 use bailiwick_net::supervisor::Supervisor;
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::Semaphore;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
+mod admission;
 mod answer;
 mod call;
 pub mod config;
+mod desk;
 mod edge;
 mod grpc_api;
 mod health;
@@ -39,6 +40,8 @@ mod view;
 mod visit;
 
 pub use config::{Config, ConfigErrors, EdgeConfig, Limits, NodeAddress, RawConfig};
+pub use desk::{Desk, DeskParts};
+pub use edge::Clock;
 pub use open::{MutualTls, Parts, StartError};
 pub use operation::Operation;
 pub use view::Dial;
@@ -69,16 +72,9 @@ impl Router {
     pub fn start(parts: Parts, tasks: &Supervisor) -> Result<Self, StartError> {
         let Parts { here, edge: config, tokens, dial, tls, public, admin } = parts;
         let limits = config.limits;
-        let edge = Arc::new(Edge {
-            views: view::Views::new(dial, config.seeds.clone(), config.edges.clone()),
-            permits: Arc::new(Semaphore::new(limits.concurrency_max)),
-            metrics: metrics::Metrics::new(),
-            draining: AtomicBool::new(false),
-            config,
-            here,
-            tokens,
-        });
+        let clock = Arc::new(edge::system_clock);
         let tasks = tasks.child("router");
+        let edge = Edge::new(DeskParts { here, edge: config, tokens, dial, clock }, tasks.clone());
         let health = HealthReporter::new();
         let grpc = grpc_api::routes(&edge, health.clone())
             .map_err(|error| StartError::Reflection(error.to_string()))?;

@@ -228,15 +228,17 @@ impl Cluster {
 
     /// The term in which a node leads a group; none when it does not lead, or does not answer.
     async fn term_led(&self, node: &str, group: &str) -> Option<u64> {
+        let numbers = self.numbers(node).await?;
+        let leads = numbers.of_group("raft_leads", group)? == 1;
+        leads.then(|| numbers.of_group("raft_term", group)).flatten()
+    }
+
+    /// What a node tells of itself in numbers; none when it does not answer.
+    pub async fn numbers(&self, node: &str) -> Option<Numbers> {
         let client = Client::new(&self.node_admin(node)).ok()?;
         let client = client.with_deadline(Duration::from_millis(500));
         let raw = client.send(http::Method::GET, "/metrics", bytes::Bytes::new()).await.ok()?;
-        let text = String::from_utf8(raw.body.to_vec()).ok()?;
-        let gauge = |name: &str| -> Option<u64> {
-            let start = format!("bailiwick_{name}{{group=\"{group}\"}} ");
-            text.lines().find_map(|line| line.strip_prefix(&start))?.parse().ok()
-        };
-        gauge("raft_leads").filter(|leads| *leads == 1).and_then(|_| gauge("raft_term"))
+        String::from_utf8(raw.body.to_vec()).ok().map(Numbers)
     }
 
     /// The leader of a group, as a domain's router tells it.
@@ -248,6 +250,19 @@ impl Cluster {
         let found = status.groups.into_iter().find(|found| found.group == group);
         let found = found.ok_or_else(|| format!("there is no group {group}"))?;
         found.leader.ok_or_else(|| format!("{group} has no leader"))
+    }
+}
+
+/// The text of a node's `/metrics`.
+#[derive(Debug, Clone)]
+pub struct Numbers(String);
+
+impl Numbers {
+    /// A gauge of a group; none when it is not told.
+    #[must_use]
+    pub fn of_group(&self, name: &str, group: &str) -> Option<u64> {
+        let start = format!("bailiwick_{name}{{group=\"{group}\"}} ");
+        self.0.lines().find_map(|line| line.strip_prefix(&start))?.parse().ok()
     }
 }
 

@@ -90,8 +90,6 @@ async fn kept(person: &Person<'_>) -> Result<BTreeMap<String, usize>, String> {
 
 /// Waits until exactly the events of `ids` are kept, each once.
 async fn all_kept_once(person: &Person<'_>, ids: &[String]) -> Duration {
-    let mut sorted = ids.to_vec();
-    sorted.sort();
     let (_, took) = eventually("acknowledged events are kept", LONG, || async {
         let kept = kept(person).await?;
         let twice: Vec<_> = kept.iter().filter(|(_, times)| **times > 1).collect();
@@ -229,6 +227,80 @@ async fn a_node_comes_back_without_its_applied_state() {
         bring_back(cluster, other).await;
     }
     all_kept_once(&person, &ids).await;
+}
+
+#[tokio::test]
+#[ignore = "kills processes and holds them against times: run in release, alone"]
+async fn a_node_whose_disk_is_full_or_read_only_says_so_and_costs_nothing() {
+    let (_turn, cluster) = whole_cluster().await;
+    let (person, consent) = german(cluster, "disk-1").await;
+    let group = group_of(consent.revision.as_deref());
+    let (leader, _) = eventually("a leader", LONG, || cluster.leads(&group)).await;
+    let Some(disk) = cluster.to_small_disk(&leader).await else {
+        println!("SKIP a_node_whose_disk_is_full_or_read_only: mounting needs root");
+        return;
+    };
+    let mut ids = Vec::new();
+    for how in ["full", "read-only"] {
+        if how == "full" {
+            disk.fill();
+        } else {
+            cluster.kill(&leader).await;
+            disk.set_read_only(true).await;
+            cluster.revive(&leader);
+        }
+        for at in 0..20 {
+            let id = format!("{how}-{at}");
+            acknowledged(&person, &id).await;
+            ids.push(id);
+        }
+        all_kept_once(&person, &ids).await;
+        // It ends by itself and says why.
+        eventually("the node has ended", Duration::from_secs(30), || async {
+            let words = || format!("{leader} runs: {}", cluster.last_words(&leader));
+            if cluster.runs(&leader) { Err(words()) } else { Ok(()) }
+        })
+        .await;
+        let words = cluster.last_words(&leader);
+        let words = words.lines().rfind(|line| line.starts_with("bailiwick: ")).unwrap_or_default();
+        println!("{how}: {words}");
+        let due = if how == "full" { "No space left" } else { "Read-only file system" };
+        assert!(words.contains(due), "{words}");
+        if how == "full" {
+            disk.clear();
+        } else {
+            disk.set_read_only(false).await;
+        }
+        bring_back(cluster, &leader).await;
+        all_kept_once(&person, &ids).await;
+    }
+    cluster.from_small_disk(&leader, disk).await;
+    all_kept_once(&person, &ids).await;
+}
+
+#[tokio::test]
+#[ignore = "kills processes and holds them against times: run in release, alone"]
+async fn a_node_whose_clock_is_off_is_not_ready_and_says_by_how_much() {
+    let (_turn, cluster) = whole_cluster().await;
+    let (person, _) = german(cluster, "clock-1").await;
+    let node = cluster.nodes_of("eu").remove(0);
+    for seconds in [600, -600] {
+        cluster.kill(&node).await;
+        cluster.revive_ahead(&node, seconds);
+        let wanted = if seconds > 0 { "clock is 6" } else { "clock is -6" };
+        let (words, _) = eventually("it says that its clock is off", LONG, || async {
+            let words = cluster.readiness(&node).await.err().unwrap_or_default();
+            if words.contains(wanted) { Ok(words) } else { Err(words) }
+        })
+        .await;
+        println!("{seconds} s ahead: {words}");
+        let id = format!("ahead-{seconds}");
+        acknowledged(&person, &id).await;
+        all_kept_once(&person, &[id]).await;
+        assert!(cluster.readiness(&node).await.is_err(), "it stays out");
+    }
+    cluster.kill(&node).await;
+    bring_back(cluster, &node).await;
 }
 
 #[tokio::test]

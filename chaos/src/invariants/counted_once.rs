@@ -7,7 +7,7 @@ use bailiwick_tests::cluster::Cluster;
 use bailiwick_tests::person::Person;
 use bailiwick_tests::wait::eventually;
 
-use crate::ledger::Entries;
+use crate::ledger::{Entries, Writes};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -17,17 +17,26 @@ pub async fn check(cluster: &Cluster, entries: &Entries) -> Vec<String> {
     for (name, writes) in &entries.people {
         let person = Person::new(cluster, name, "EU-DE");
         let (export, _) = eventually("an export", LONG, || person.export()).await;
-        let mut kept: BTreeMap<String, usize> = BTreeMap::new();
-        for event in export.events {
-            *kept.entry(event.id).or_default() += 1;
+        let ids = export.events.into_iter().map(|event| event.id);
+        found.extend(wrong(name, writes, ids));
+    }
+    found
+}
+
+/// What is kept twice, or was never sent.
+#[must_use]
+pub fn wrong(name: &str, writes: &Writes, ids: impl Iterator<Item = String>) -> Vec<String> {
+    let mut kept: BTreeMap<String, usize> = BTreeMap::new();
+    for id in ids {
+        *kept.entry(id).or_default() += 1;
+    }
+    let mut found = Vec::new();
+    for (id, times) in kept {
+        if times > 1 {
+            found.push(format!("{name}: event {id} is kept {times} times"));
         }
-        for (id, times) in kept {
-            if times > 1 {
-                found.push(format!("{name}: event {id} is kept {times} times"));
-            }
-            if !writes.acknowledged.contains_key(&id) && !writes.unsure.contains(&id) {
-                found.push(format!("{name}: event {id} was never sent"));
-            }
+        if !writes.acknowledged.contains_key(&id) && !writes.unsure.contains(&id) {
+            found.push(format!("{name}: event {id} was never sent"));
         }
     }
     found

@@ -74,7 +74,7 @@ fn books(source: Source) -> Result<Vec<v1::Item>, DataError> {
     let (author, year) = (table.column("author")?, table.column("year")?);
     let mut items = Vec::new();
     while let Some(row) = table.next()? {
-        let text = |column| row.some(column).map(str::to_owned);
+        let text = |column| row.some(column).map(title::printable);
         let year: Option<i16> = row.some(year).and_then(|year| year.parse().ok());
         items.push(v1::Item {
             item: row.text(isbn).to_owned(),

@@ -1,4 +1,9 @@
-//! Titles as MovieLens writes them: `Shawshank Redemption, The (1994)`.
+//! Titles as data sets write them: `Shawshank Redemption, The (1994)`, or with what a crawler left in them.
+
+/// The text with a space for every control character, which the interface does not take.
+pub(super) fn printable(text: &str) -> String {
+    text.replace(char::is_control, " ").trim().to_owned()
+}
 
 /// The title in reading order, and the year where one stands at the end.
 pub(super) fn read(text: &str) -> (String, Option<i16>) {
@@ -32,6 +37,11 @@ pub(super) fn first_day(year: i16) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_become_spaces() {
+        assert_eq!(printable("Jaws\u{85}2\t"), "Jaws 2");
+    }
 
     #[test]
     fn titles_are_put_in_reading_order() {

@@ -49,9 +49,9 @@ pub struct RunArgs {
     /// Folder of the data set; MovieLens comes with this program.
     #[arg(long)]
     pub path: Option<PathBuf>,
-    /// Load at most this many people.
-    #[arg(long)]
-    pub people: Option<usize>,
+    /// Load at most this many people, those that are shown first; vectors are learned from all.
+    #[arg(long, default_value_t = 5000)]
+    pub people: usize,
 }
 
 /// Whose token to print.

@@ -47,7 +47,7 @@ pub(super) async fn load(
     tokens: &Tokens,
     mut data: Dataset,
     progress: &ProgressBar,
-    people_max: Option<usize>,
+    people_max: usize,
 ) -> Result<(), DevError> {
     if Loaded::read(layout).is_some_and(|loaded| loaded.data == data.name) {
         return Ok(());
@@ -204,7 +204,7 @@ async fn put_people(
     tokens: &Tokens,
     packs: &PackSet,
     data: &Dataset,
-    people_max: Option<usize>,
+    people_max: usize,
 ) -> Result<(), DevError> {
     let mut events: Vec<Vec<v1::Event>> = vec![Vec::new(); data.people.len()];
     for (person, event) in &data.events {
@@ -212,8 +212,9 @@ async fn put_people(
             list.push(event.clone());
         }
     }
-    let most = people_max.unwrap_or(usize::MAX);
-    let jobs: Vec<_> = data.people.iter().zip(events).take(most).collect();
+    let mut jobs: Vec<_> = data.people.iter().zip(events).collect();
+    jobs.sort_by_key(|(person, _)| person.example.is_none());
+    jobs.truncate(people_max);
     let bar = bar(jobs.len(), "people");
     stream::iter(jobs.into_iter().map(Ok::<_, DevError>))
         .try_for_each_concurrent(PEOPLE_AT_ONCE, |(person, events)| {

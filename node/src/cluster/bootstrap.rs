@@ -20,6 +20,7 @@ use tokio::time::sleep;
 use super::Group;
 use crate::control;
 use crate::raft::types::Member;
+use crate::seams::Clock;
 
 /// A hello may take this long.
 const HELLO_WITHIN: Duration = Duration::from_secs(2);
@@ -76,12 +77,12 @@ pub async fn hello_loop(
     mesh: Arc<Mesh>,
     own: Arc<dyn Fn() -> Hello + Send + Sync>,
     heard: Arc<Heard>,
-    clock: fn() -> UnixMillis,
+    clock: Clock,
 ) {
     loop {
         let names = mesh.book().names();
         let peers: Vec<NodeName> = names.into_iter().filter(|n| *n != mesh.own().name).collect();
-        let greeted = join_all(peers.iter().map(|peer| greet(&mesh, peer, &own, &heard, clock)));
+        let greeted = join_all(peers.iter().map(|peer| greet(&mesh, peer, &own, &heard, &clock)));
         let all = greeted.await.into_iter().all(|answered| answered);
         sleep(if all { GREET_EVERY } else { GATHER_EVERY }).await;
     }
@@ -92,7 +93,7 @@ async fn greet(
     peer: &NodeName,
     own: &Arc<dyn Fn() -> Hello + Send + Sync>,
     heard: &Heard,
-    clock: fn() -> UnixMillis,
+    clock: &Clock,
 ) -> bool {
     let Ok(link) = mesh.link(peer).await else { return false };
     let called = link.call(Lane::plain(LaneKind::Hello), &own(), HELLO_WITHIN).await;

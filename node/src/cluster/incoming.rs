@@ -15,11 +15,12 @@ use futures::future::BoxFuture;
 use futures::stream;
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
 use prost::Message as _;
-use tokio::task::spawn_blocking;
 
 use super::wire::GroupFrame;
 use super::{Group, Groups};
 use crate::control::{ControlState, may_propose};
+use crate::mutant::{Mutant, planted};
+use crate::raft::address;
 use crate::raft::codec::{CodecError, Wire};
 use crate::raft::types::{Snapshot, SnapshotMeta, TypeConfig, Vote};
 use crate::store::StoreError;
@@ -76,6 +77,9 @@ impl Incoming {
         let group = self.group(&lane)?;
         let raft = group.raft();
         let broken = |error: &dyn std::fmt::Display| Failure::new(Kind::Broken, error.to_string());
+        if !matches!(lane.kind, LaneKind::Propose | LaneKind::ReadIndex) {
+            meant_for(group, &body)?;
+        }
         let bytes = match lane.kind {
             LaneKind::Append => {
                 let request = AppendEntriesRequest::<TypeConfig>::decode(body)?;
@@ -83,7 +87,12 @@ impl Incoming {
             }
             LaneKind::Vote => {
                 let request = VoteRequest::<TypeConfig>::decode(body)?;
-                raft.vote(request).await.map_err(|e| broken(&e))?.encode()
+                let asked = request.vote;
+                let mut answer = raft.vote(request).await.map_err(|e| broken(&e))?;
+                if planted(Mutant::GrantTwice) {
+                    (answer.vote, answer.vote_granted) = (asked, true);
+                }
+                answer.encode()
             }
             LaneKind::PreVote => {
                 let request = VoteRequest::<TypeConfig>::decode(body)?;
@@ -117,14 +126,19 @@ impl Incoming {
         &self,
         lane: Lane,
         mut tx: AnySender,
-        rx: FrameReceiver,
+        mut rx: FrameReceiver,
     ) -> Result<(), Failure> {
         let group = Arc::clone(self.group(&lane)?);
-        let requests = stream::unfold(rx, |mut rx| async {
+        let Some(first) = next(&mut rx).await? else { return Ok(()) };
+        meant_for(&group, &first)?;
+        let requests = stream::unfold((Some(first), rx), |(first, mut rx)| async {
             // A stream that is lost or garbled just ends: the leader opens another.
-            let frame = rx.recv().await.ok()??;
+            let frame = match first {
+                Some(first) => first,
+                None => rx.recv().await.ok()??,
+            };
             let request = AppendEntriesRequest::<TypeConfig>::decode(frame).ok()?;
-            Some((request, rx))
+            Some((request, (None, rx)))
         });
         let mut results = Box::pin(group.raft().stream_append(Box::pin(requests)));
         while let Some(result) = results.next().await {
@@ -146,7 +160,9 @@ impl Incoming {
     ) -> Result<(), Failure> {
         let group = self.group(lane)?;
         let short = || unreadable(&"the transfer ended early");
-        let vote = Vote::decode(next(&mut rx).await?.ok_or_else(short)?)?;
+        let vote = next(&mut rx).await?.ok_or_else(short)?;
+        meant_for(group, &vote)?;
+        let vote = Vote::decode(vote)?;
         let meta = SnapshotMeta::decode(next(&mut rx).await?.ok_or_else(short)?)?;
         let header = SnapshotHeader::decode(next(&mut rx).await?.ok_or_else(short)?);
         let header = header.map_err(|error| unreadable(&error))?;
@@ -154,13 +170,21 @@ impl Incoming {
             header.sha256.try_into().map_err(|_| unreadable(&"the hash is not 32 bytes"))?;
         let mut sink = group.machine().receive_snapshot(header.length).map_err(storage)?;
         while let Some(chunk) = next(&mut rx).await? {
-            sink = blocking(move || sink.write(&chunk).map(|()| sink)).await?;
+            sink = blocking(group, move || sink.write(&chunk).map(|()| sink)).await?;
         }
-        let snapshot = blocking(move || sink.finish(sha256)).await?;
+        let snapshot = blocking(group, move || sink.finish(sha256)).await?;
         let installed = group.raft().install_full_snapshot(vote, Snapshot { meta, snapshot }).await;
         let answer = installed.map_err(|error| Failure::new(Kind::Broken, error.to_string()))?;
         let frame = GroupFrame::new(group.id(), answer.encode());
         frame.send(tx).await.map_err(|error| Failure::new(error.kind(), error.to_string()))
+    }
+}
+
+/// Refuses what is meant for another member: an earlier self of this node.
+fn meant_for(group: &Group, message: &Bytes) -> Result<(), Failure> {
+    match address::is_for(*group.raft().node_id(), message) {
+        true => Ok(()),
+        false => Err(Failure::new(Kind::Stale, "this node is another member of the group now")),
     }
 }
 
@@ -169,9 +193,10 @@ fn storage(error: StoreError) -> Failure {
 }
 
 async fn blocking<T: Send + 'static>(
+    group: &Group,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Failure> {
-    let done = spawn_blocking(work).await;
+    let done = group.machine().offload().call(work).await;
     done.map_err(|error| Failure::new(Kind::Broken, error.to_string()))?.map_err(storage)
 }
 

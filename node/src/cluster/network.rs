@@ -20,10 +20,11 @@ use openraft::raft::{
 };
 use openraft::{OptionalSend, alias::VoteOf};
 use prost::Message as _;
-use tokio::task::spawn_blocking;
 
 use super::wire::{self, GroupFrame};
+use crate::raft::address;
 use crate::raft::codec::Wire;
+use crate::raft::offload::Offload;
 use crate::raft::snapshot::{SharedReader, SnapshotFile};
 use crate::raft::types::{Member, RaftId, Snapshot, TypeConfig};
 
@@ -35,21 +36,23 @@ const SNAPSHOT_CHUNK_BYTES: u64 = 256 << 10;
 pub struct Factory {
     mesh: Arc<Mesh>,
     group: GroupId,
+    offload: Offload,
 }
 
 impl Factory {
-    /// A factory for `group` over `mesh`.
+    /// A factory for `group` over `mesh`, which reads snapshots where `offload` says.
     #[must_use]
-    pub fn new(mesh: Arc<Mesh>, group: GroupId) -> Self {
-        Self { mesh, group }
+    pub fn new(mesh: Arc<Mesh>, group: GroupId, offload: Offload) -> Self {
+        Self { mesh, group, offload }
     }
 }
 
 impl RaftNetworkFactory<TypeConfig> for Factory {
     type Network = Client;
 
-    async fn new_client(&mut self, _: RaftId, node: &Member) -> Client {
-        Client { mesh: Arc::clone(&self.mesh), group: self.group.clone(), peer: node.name.clone() }
+    async fn new_client(&mut self, to: RaftId, node: &Member) -> Client {
+        let Self { mesh, group, offload } = self.clone();
+        Client { mesh, group, offload, to, peer: node.name.clone() }
     }
 }
 
@@ -57,6 +60,9 @@ impl RaftNetworkFactory<TypeConfig> for Factory {
 pub struct Client {
     mesh: Arc<Mesh>,
     group: GroupId,
+    offload: Offload,
+    /// The member that it was made for: another may have taken its place under the same name.
+    to: RaftId,
     peer: NodeName,
 }
 
@@ -76,8 +82,8 @@ impl Client {
         request: &Q,
         timeout: Duration,
     ) -> Result<A, RPCError<TypeConfig>> {
-        let answer =
-            wire::call(&self.mesh, &self.peer, kind, &self.group, request.encode(), timeout).await;
+        let body = address::to(self.to, &request.encode());
+        let answer = wire::call(&self.mesh, &self.peer, kind, &self.group, body, timeout).await;
         A::decode(answer.map_err(|error| failed(&error))?).map_err(|error| failed(&error))
     }
 
@@ -88,7 +94,7 @@ impl Client {
     ) -> Result<SnapshotResponse<TypeConfig>, SendError> {
         let (mut tx, mut rx) =
             wire::open(&self.mesh, &self.peer, LaneKind::Snapshot, &self.group).await?;
-        self.frame(vote.encode()).send(&mut tx).await?;
+        self.frame(address::to(self.to, &vote.encode())).send(&mut tx).await?;
         self.frame(snapshot.meta.encode()).send(&mut tx).await?;
         let file = &snapshot.snapshot;
         let header =
@@ -96,7 +102,7 @@ impl Client {
         self.frame(header.encode_to_vec().into()).send(&mut tx).await?;
         let mut reader = file.reader();
         loop {
-            let (chunk, rest) = spawn_blocking(move || read_chunk(reader)).await??;
+            let (chunk, rest) = self.offload.call(move || read_chunk(reader)).await??;
             if chunk.is_empty() {
                 break;
             }
@@ -140,14 +146,19 @@ enum SendError {
 type Appended = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
 
 /// Sends what comes in, and yields only an error.
-fn pump<S>(group: GroupId, input: S, sender: AnySender) -> impl Stream<Item = Appended>
+fn pump<S>(
+    (group, to): (GroupId, RaftId),
+    input: S,
+    sender: AnySender,
+) -> impl Stream<Item = Appended>
 where
     S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
 {
     let sending = async move {
         let (mut input, mut sender) = (input, sender);
         while let Some(request) = input.next().await {
-            GroupFrame::new(&group, request.encode()).send(&mut sender).await?;
+            let body = address::to(to, &request.encode());
+            GroupFrame::new(&group, body).send(&mut sender).await?;
         }
         sender.finish();
         Ok::<(), StreamError>(())
@@ -182,16 +193,20 @@ impl RaftNetworkV2<TypeConfig> for Client {
 
     fn stream_append<'s, S>(
         &'s mut self,
-        input: S,
+        mut input: S,
         _: RPCOption,
     ) -> BoxFuture<'s, Result<BoxStream<'s, Appended>, RPCError<TypeConfig>>>
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
+            // openraft backs off where the first request is taken. Opened before that, a stream to a peer that
+            // is known to be down would fail at once, again and again, without a pause.
+            let Some(first) = input.next().await else { return Ok(stream::empty().boxed()) };
             let opened = wire::open(&self.mesh, &self.peer, LaneKind::Append, &self.group).await;
             let (sender, receiver) = opened.map_err(|error| failed(&error))?;
-            let sending = pump(self.group.clone(), input, sender);
+            let requests = stream::iter([first]).chain(input);
+            let sending = pump((self.group.clone(), self.to), requests, sender);
             let both = stream::select(Box::pin(sending), Box::pin(answers(receiver)));
             Ok(Box::pin(both) as BoxStream<'s, Appended>)
         })

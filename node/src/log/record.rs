@@ -161,11 +161,16 @@ pub(crate) fn encode(record: &Record, salt: u32, synced: u32, out: &mut Vec<u8>)
     counted.extend([VERSION, record.kind()]);
     counted.extend(synced.to_le_bytes());
     form.encode_raw(&mut counted);
+    frame(&counted, salt, out);
+    HEAD + counted.len()
+}
+
+/// Puts a head with a checksum before what is counted.
+fn frame(counted: &[u8], salt: u32, out: &mut Vec<u8>) {
     out.extend(MAGIC);
     out.extend(u32::try_from(counted.len()).unwrap_or(u32::MAX).to_le_bytes());
-    out.extend(checksum(salt, &counted).to_le_bytes());
-    out.extend(&counted);
-    HEAD + counted.len()
+    out.extend(checksum(salt, counted).to_le_bytes());
+    out.extend(counted);
 }
 
 /// What stands at the beginning of some bytes.

@@ -29,6 +29,8 @@ pub enum WriterMode {
     Thread,
     /// Whoever calls: for simulations, whose every step must have its place.
     Inline,
+    /// Whoever calls [`SegmentLog::write_queued`]: for simulations of a disk that takes its time.
+    Driven,
 }
 
 /// How a log is kept.
@@ -112,6 +114,16 @@ impl SegmentLog {
         let shared = Shared::new(replayed, writer, options.writer, units(options.queue_bytes));
         let closer = Closer::start(shared.clone(), directory)?;
         Ok(Self { _closer: Arc::new(closer), shared })
+    }
+
+    /// Waits until something is queued, under [`WriterMode::Driven`].
+    pub async fn queued(&self) {
+        self.shared.stirred.notified().await;
+    }
+
+    /// Writes what is queued, under [`WriterMode::Driven`].
+    pub fn write_queued(&self) {
+        self.shared.pump();
     }
 
     /// Waits until `bytes` more may be queued.

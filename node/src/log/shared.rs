@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::Position;
 use super::error::LogError;
@@ -41,6 +41,8 @@ pub(crate) struct State {
 pub(crate) struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    /// The same for a writer that is driven.
+    pub(crate) stirred: Notify,
     writer: Mutex<(Writer, Cleaned)>,
     mode: WriterMode,
     pub(crate) room: Arc<Semaphore>,
@@ -99,6 +101,7 @@ impl Shared {
         Arc::new(Self {
             state: Mutex::new(state),
             work: Condvar::new(),
+            stirred: Notify::new(),
             writer: Mutex::new((writer, Cleaned::Later)),
             mode,
             room: Arc::new(Semaphore::new(usize::try_from(queue_units).unwrap_or_default())),
@@ -128,11 +131,12 @@ impl Shared {
         match self.mode {
             WriterMode::Thread => self.work.notify_one(),
             WriterMode::Inline => self.pump(),
+            WriterMode::Driven => self.stirred.notify_one(),
         }
     }
 
     /// Writes everything that is queued, as one batch, and acknowledges it.
-    fn pump(&self) {
+    pub(crate) fn pump(&self) {
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let (jobs, fault) = {
             let mut state = self.state();
@@ -224,6 +228,9 @@ impl Shared {
         // A last record that proves, by its `synced`, that all before it was durable.
         state.queue.push(job(Record::Mark, Need::Durable, None));
         self.wake(state);
+        if self.mode == WriterMode::Driven {
+            self.pump();
+        }
         self.room.close();
     }
 }
@@ -237,7 +244,7 @@ pub(crate) struct Closer {
 impl Closer {
     /// Starts the writer's thread, if it is to have one.
     pub(crate) fn start(shared: Arc<Shared>, directory: &Path) -> Result<Self, LogError> {
-        if shared.mode == WriterMode::Inline {
+        if shared.mode != WriterMode::Thread {
             return Ok(Self { shared, thread: None });
         }
         let written = shared.clone();

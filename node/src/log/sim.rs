@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Disk, DiskFile};
+use crate::mutant::{Mutant, planted};
 
 /// Bytes that a device writes whole or not at all.
 const SECTOR: usize = 512;
@@ -143,6 +144,13 @@ impl SimDisk {
     #[must_use]
     pub fn bytes(&self, path: &Path) -> Option<Vec<u8>> {
         Some(lock(lock(&self.state).files.get(path)?).seen.clone())
+    }
+
+    /// All files as a reader sees them.
+    #[must_use]
+    pub fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let state = lock(&self.state);
+        state.files.iter().map(|(path, node)| (path.clone(), lock(node).seen.clone())).collect()
     }
 
     /// Sets the bytes of a file, durably.
@@ -300,6 +308,9 @@ impl DiskFile for SimFile {
 
     fn sync(&self) -> io::Result<()> {
         drop(self.disk.call(Call::Sync)?);
+        if planted(Mutant::SkipSync) {
+            return Ok(());
+        }
         let mut content = lock(&self.node);
         content.durable = content.seen.clone();
         content.pending.clear();

@@ -15,9 +15,11 @@ use super::machine::{AppliedAt, Change, Machine, Reader, View};
 use super::snapshot::{SnapshotFile, SnapshotWriter};
 use super::snapshot_dir::{SnapshotDir, SnapshotSink};
 use super::types::{Entry, LogId, Outcome, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::mutant::{Mutant, planted};
 use crate::store::error::StoreError;
 use crate::store::group::{Advance, GroupStore};
 use crate::store::open::Store;
+use crate::store::state::AppliedState;
 
 pub use super::offload::{Offload, OpenError};
 
@@ -71,6 +73,9 @@ impl GroupMachine {
         let group = log.group().clone();
         let state = parts.store.group(&group)?;
         let snapshots = SnapshotDir::open(&parts.store.dir().snapshots(&group))?;
+        if step_back(&state, &snapshots, log.last())? {
+            parts.store.checkpoint()?;
+        }
         let mut found = vec![state.state()];
         if let Some(file) = snapshots.current() {
             found.push(file.rows()?.1);
@@ -100,6 +105,12 @@ impl GroupMachine {
         self.inner.state.reader()
     }
 
+    /// Where its blocking work runs.
+    #[must_use]
+    pub fn offload(&self) -> Offload {
+        self.inner.parts.offload
+    }
+
     /// Begins to receive a snapshot of `length` bytes from a peer.
     ///
     /// # Errors
@@ -107,6 +118,31 @@ impl GroupMachine {
     pub fn receive_snapshot(&self, length: u64) -> Result<SnapshotSink, StoreError> {
         SnapshotSink::create(self.inner.snapshots.part(), length)
     }
+}
+
+/// Goes back to the snapshot where the state is ahead of log and snapshot both; says whether it was.
+///
+/// A leader applies what a quorum of the others has made durable, perhaps before its own disk has it. A power cut
+/// can keep the rows and lose the entries; openraft takes what is applied for logged and would never send them.
+fn step_back(
+    state: &GroupStore,
+    snapshots: &SnapshotDir,
+    last: Option<LogId>,
+) -> Result<bool, StoreError> {
+    let snapshot = snapshots.current().map(|file| file.rows()).transpose()?;
+    let covered = snapshot.as_ref().and_then(|(_, covered, _)| covered.last_applied);
+    // Without any log the directory is somebody else's problem.
+    let Some(last) = last else { return Ok(false) };
+    let applied = state.state().last_applied;
+    if applied <= Some(last).max(covered) {
+        return Ok(false);
+    }
+    tracing::warn!(group = %state.id(), ?applied, %last, "the state is ahead of the log; it is rebuilt");
+    match snapshot {
+        Some((_, covered, rows)) => state.replace(rows, covered)?,
+        None => state.replace(std::iter::empty(), AppliedState::default())?,
+    }
+    Ok(true)
 }
 
 impl Inner {
@@ -154,6 +190,7 @@ impl Inner {
     fn apply_one(&self, view: &mut View<'_>, entry: Entry, advance: &mut Advance) -> Outcome {
         match entry.payload {
             EntryPayload::Blank => Outcome::default(),
+            EntryPayload::Normal(_) if self.skips(entry.log_id.index) => Outcome::default(),
             EntryPayload::Normal(command) => {
                 let at = AppliedAt { index: entry.log_id.index, term: entry.log_id.leader_id.term };
                 Outcome::new(self.parts.machine.apply(at, command.as_bytes(), view))
@@ -163,6 +200,13 @@ impl Inner {
                 Outcome::default()
             }
         }
+    }
+
+    /// What no replica may do: see [`Mutant::SkipApply`].
+    fn skips(&self, index: u64) -> bool {
+        planted(Mutant::SkipApply)
+            && index % 64 == 40
+            && self.parts.store.dir().raft_id().is_multiple_of(2)
     }
 
     fn build(&self) -> Result<Snapshot, StoreError> {

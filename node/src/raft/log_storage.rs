@@ -89,6 +89,12 @@ impl GroupLog {
         self.log.purged(&self.name).ok().flatten().map(log_id)
     }
 
+    /// The last entry, or the last that was purged where there is none; none also when the log has failed.
+    #[must_use]
+    pub fn last(&self) -> Option<LogId> {
+        self.log.last(&self.name).ok().flatten().map(log_id).max(self.purged())
+    }
+
     /// Removes the group from the log, durably: only for a member that has left it for good.
     ///
     /// # Errors

@@ -22,12 +22,18 @@ impl Offload {
         self,
         work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
     ) -> io::Result<T> {
+        // A panic in a state machine comes out here and ends the group's Raft.
+        Ok(self.call(work).await??)
+    }
+
+    /// Does any work there. The error is its panic.
+    pub(crate) async fn call<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> io::Result<T> {
         match self {
-            Self::Inline => Ok(work()?),
-            // A panic in a state machine comes out here and ends the group's Raft.
-            Self::Pool => {
-                Ok(tokio::task::spawn_blocking(work).await.map_err(io::Error::other)??)
-            }
+            Self::Inline => Ok(work()),
+            Self::Pool => tokio::task::spawn_blocking(work).await.map_err(io::Error::other),
         }
     }
 }

@@ -20,6 +20,7 @@ use bailiwick_core::ranking::{
 use bailiwick_proto::validate::RecommendQuery;
 
 use crate::catalog::ShelfView;
+use crate::mutant::{Mutant, planted};
 use sources::{Category, Editorial, InView, Interests, Pooled, Popular};
 
 /// The weights of the sources. What each measures, in words, is what people are told.
@@ -101,7 +102,10 @@ fn sources_of<'a>(request: &'a Request<'_>, shelf: &'a ShelfView<'a>) -> Vec<Box
 fn filters_of(request: &Request<'_>, shelf: &ShelfView<'_>) -> Vec<Box<dyn Filter>> {
     let query = request.query;
     let named = query.exclude.iter().chain(&query.session).chain(&query.item);
-    let hidden: BTreeSet<Row> = rows_of(shelf, named).into_iter().collect();
+    let mut hidden: BTreeSet<Row> = rows_of(shelf, named).into_iter().collect();
+    if planted(Mutant::ShowExcluded) {
+        hidden.clear();
+    }
     let blocked = rows_of(shelf, &request.history.blocked).into_iter().collect();
     let mut filters: Vec<Box<dyn Filter>> = vec![
         Box::new(Hidden),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bailiwick_core::ids::ItemId;
+use tokio::time::Instant;
 
 /// A list this old is made anew.
 const FRESH: Duration = Duration::from_secs(1);

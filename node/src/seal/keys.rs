@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::domain::DomainSecret;
 use super::epochs::EpochRing;
 use super::error::SealError;
-use super::secret::{Secret, draw};
+use super::secret::{Entropy, Secret, draw};
 
 const ROW: &str = "row.key";
 const RECEIPT: &str = "receipt.key";
@@ -79,9 +79,21 @@ pub fn create_cluster(file: &Path) -> Result<(), SealError> {
 /// [`SealError`] when `dir` lies inside `data_dir`, a key is missing, of the wrong size, or open to
 /// others.
 pub fn open(dir: &Path, data_dir: &Path) -> Result<DomainKeys, SealError> {
+    open_with(dir, data_dir, Box::new(SystemRandom::new()))
+}
+
+/// The same, wrapping with nonces from `entropy`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(
+    dir: &Path,
+    data_dir: &Path,
+    entropy: Box<dyn Entropy>,
+) -> Result<DomainKeys, SealError> {
     refuse_inside(dir, data_dir)?;
     Ok(DomainKeys {
-        ring: open_epochs(dir)?,
+        ring: open_epochs(dir, entropy)?,
         secret: DomainSecret::new(&read(&dir.join(ROW))?),
         receipt: read(&dir.join(RECEIPT))?,
     })
@@ -119,7 +131,7 @@ fn epoch_name(epoch: u32) -> String {
     format!("epoch-{epoch}.key")
 }
 
-fn open_epochs(dir: &Path) -> Result<EpochRing, SealError> {
+fn open_epochs(dir: &Path, entropy: Box<dyn Entropy>) -> Result<EpochRing, SealError> {
     let mut keys = BTreeMap::new();
     for entry in fs::read_dir(dir).map_err(SealError::io("list", dir))? {
         let name = entry.map_err(SealError::io("list", dir))?.file_name();
@@ -130,8 +142,7 @@ fn open_epochs(dir: &Path) -> Result<EpochRing, SealError> {
             keys.insert(epoch, read(&dir.join(name))?);
         }
     }
-    EpochRing::new(&keys, Box::new(SystemRandom::new()))
-        .ok_or_else(|| SealError::NoEpoch { dir: dir.to_owned() })
+    EpochRing::new(&keys, entropy).ok_or_else(|| SealError::NoEpoch { dir: dir.to_owned() })
 }
 
 /// Symbolic links are followed first, so that no link brings the keys back beside the data. A data

@@ -1,5 +1,7 @@
 //! 32 secret bytes, and what is derived from them.
 
+use std::sync::Arc;
+
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
@@ -92,6 +94,12 @@ pub trait Entropy: Send + Sync {
 impl Entropy for SystemRandom {
     fn fill(&self, out: &mut [u8]) -> Result<(), SealError> {
         SecureRandom::fill(self, out).map_err(|_| SealError::Crypto { what: "draw random bytes" })
+    }
+}
+
+impl Entropy for Arc<dyn Entropy> {
+    fn fill(&self, out: &mut [u8]) -> Result<(), SealError> {
+        (**self).fill(out)
     }
 }
 

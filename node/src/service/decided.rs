@@ -1,12 +1,10 @@
 //! A record of each decision, before anything is answered.
 
-use bailiwick_core::kind::Kind;
 use bailiwick_core::policy::{Asking, Decision, Gpc, HomeReach};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::store::{DecidedPack, DecisionRecord};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ring::rand::{SystemRandom, generate};
 
 use super::State;
 use super::caller::Caller;
@@ -21,8 +19,9 @@ impl State {
         asking: &Asking,
         decision: &Decision,
     ) -> Result<String, Failure> {
-        let drawn = generate::<[u8; 16]>(&SystemRandom::new());
-        let log_id = drawn.map_err(|_| Failure::new(Kind::Broken, "no entropy"))?.expose();
+        let mut log_id = [0; 16];
+        let drawn = self.entropy.fill(&mut log_id);
+        drawn.map_err(|error| Failure::new(error.kind(), error.to_string()))?;
         let at_home = decision.home_domain.as_ref() == Some(self.domain());
         // Logged elsewhere than at home, a decision names no subject.
         let person = caller.person().filter(|_| at_home);

@@ -14,7 +14,6 @@ use bailiwick_proto::validate::{self, CheckedEvent};
 use bailiwick_proto::{edge, v1};
 use bytes::Bytes;
 use futures::future::poll_immediate;
-use tokio::task::spawn_blocking;
 
 use super::State;
 use super::caller::Caller;
@@ -228,7 +227,7 @@ impl State {
         };
         let (buffer, vault) = (Arc::clone(&self.buffer), Arc::clone(&incoming.household.vault));
         let accepted = u32::try_from(batch.events.len()).unwrap_or(u32::MAX);
-        let put = spawn_blocking(move || buffer.put(&vault, &batch)).await;
+        let put = self.offload.call(move || buffer.put(&vault, &batch)).await;
         put.map_err(|error| Failure::new(Kind::Broken, error.to_string()))??;
         Ok(v1::RecordEventsResponse {
             accepted,

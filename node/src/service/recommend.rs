@@ -1,7 +1,6 @@
 //! A recommendation: who asks, whose law, what is known, what is granted, what is shown.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use bailiwick_core::ids::{DomainId, ItemId};
 use bailiwick_core::kind::Kind;
@@ -11,6 +10,7 @@ use bailiwick_net::token::Scope;
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::validate::{self, RecommendQuery};
 use bailiwick_proto::{edge, v1};
+use tokio::time::Instant;
 
 use super::State;
 use super::caller::Caller;

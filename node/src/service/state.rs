@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_core::ids::{DomainId, GroupId, UnixMillis};
+use bailiwick_core::ids::{DomainId, GroupId};
 use bailiwick_core::limits;
 use bailiwick_core::pinned::Standpoint;
 use bailiwick_core::policy::Service;
@@ -19,9 +19,12 @@ use crate::catalog::Catalogue;
 use crate::cluster::{Groups, Heard};
 use crate::control::ControlState;
 use crate::decisions::Decisions;
+use crate::raft::offload::Offload;
 use crate::receipt::{ReceiptKeys, ReceiptSigner};
 use crate::recommend::Popularity;
 use crate::revision::{Incarnation, Revision, RevisionKeys};
+use crate::seal::Entropy;
+use crate::seams::Clock;
 
 /// How long things may take or last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +95,11 @@ pub struct State {
     /// Bounds of time.
     pub timing: Timing,
     /// The clock.
-    pub clock: fn() -> UnixMillis,
+    pub clock: Clock,
+    /// Randomness of ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Where work runs that blocks.
+    pub offload: Offload,
 }
 
 impl State {

@@ -24,6 +24,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 
 use super::error::StartError;
+use crate::cluster::Group;
 use crate::service::State;
 
 /// A replica that was confirmed longer ago than this has not caught up.
@@ -115,8 +116,29 @@ impl State {
     }
 }
 
-/// Group, term, log index applied, whether this node leads.
-type GroupRow = (String, i64, i64, i64);
+/// What is told of a group. Position and digest are of one moment, so that those of two replicas at the same
+/// position can be compared.
+struct GroupRow {
+    group: String,
+    term: i64,
+    applied: i64,
+    digest: i64,
+    leads: i64,
+}
+
+impl GroupRow {
+    fn of(group: &Group) -> Self {
+        let term = group.raft().metrics().borrow_watched().current_term;
+        let state = group.reader().state();
+        Self {
+            group: group.id().to_string(),
+            term: signed(term),
+            applied: signed(state.applied_index()),
+            digest: signed(state.hash.short()),
+            leads: i64::from(group.leads()),
+        }
+    }
+}
 
 /// Reads the numbers when they are asked for.
 struct Numbers(Arc<State>);
@@ -137,27 +159,20 @@ impl Collector for Numbers {
 
 impl Numbers {
     fn encode_groups(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let rows: Vec<GroupRow> = self
-            .0
-            .groups
-            .iter()
-            .map(|group| {
-                let metrics = group.raft().metrics().borrow_watched().clone();
-                let applied = metrics.last_applied.as_ref().map_or(0, |log| log.index);
-                let leads = i64::from(group.leads());
-                (group.id().to_string(), signed(metrics.current_term), signed(applied), leads)
-            })
-            .collect();
+        let rows: Vec<GroupRow> = self.0.groups.iter().map(|group| GroupRow::of(group)).collect();
         let mut family = |name: &str, help: &str, value: &dyn Fn(&GroupRow) -> i64| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             rows.iter().try_for_each(|row| {
-                let labels = [("group", row.0.as_str())];
+                let labels = [("group", row.group.as_str())];
                 ConstGauge::new(value(row)).encode(family.encode_family(&labels)?)
             })
         };
-        family("raft_term", "The term of each group", &|row| row.1)?;
-        family("raft_applied_log_index", "The last log index applied", &|row| row.2)?;
-        family("raft_leads", "1 where this node leads", &|row| row.3)
+        family("raft_term", "The term of each group", &|row| row.term)?;
+        family("raft_applied_log_index", "The last log index applied", &|row| row.applied)?;
+        family("raft_applied_digest", "Equal on replicas that applied the same", &|row| {
+            row.digest
+        })?;
+        family("raft_leads", "1 where this node leads", &|row| row.leads)
     }
 
     fn encode_catalogue(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

@@ -10,7 +10,7 @@ use bailiwick_net::tls::TlsError;
 use bailiwick_net::token::TokenSetupError;
 
 use crate::buffer::BufferError;
-use crate::decisions::ChainError;
+use crate::decisions::chain::ChainError;
 use crate::log::LogError;
 use crate::raft::group_machine::OpenError;
 use crate::seal::SealError;

@@ -5,24 +5,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bailiwick_core::ids::{GroupId, UnixMillis};
+use bailiwick_core::ids::GroupId;
 use bailiwick_core::pinned::Standpoint;
 use bailiwick_net::token::TokenVerifier;
 use bailiwick_net::{Identity, Mesh, Peer, Supervisor, TrustBundle};
 use bailiwick_proto::peer::Hello;
-use openraft::{Config as RaftConfig, SnapshotPolicy};
-use tokio::task::spawn_blocking;
 
 use super::error::StartError;
-use super::system_clock;
 use crate::buffer::{BufferBounds, EventBuffer};
 use crate::catalog::{CatalogMachine, Catalogue};
 use crate::cluster::{Admit, Factory, Group, Groups, Heard, Incoming};
 use crate::config::Config;
 use crate::control::{ControlMachine, ControlState};
 use crate::decisions::Decisions;
-use crate::log::{LogOptions, RealDisk, SegmentLog, Syncing};
-use crate::mutant::{Mutant, planted};
+use crate::log::{LogOptions, SegmentLog};
+use crate::raft::config;
 use crate::raft::group_machine::{GroupMachine, GroupParts, Offload, OpenError};
 use crate::raft::guard::placement_guard;
 use crate::raft::log_storage::GroupLog;
@@ -32,28 +29,29 @@ use crate::receipt::{ReceiptKeys, ReceiptSigner};
 use crate::recommend::Popularity as DomainPopularity;
 use crate::revision::RevisionKeys;
 use crate::seal::keys::{DomainKeys, receipt_public};
-use crate::seal::{KeyRing, Secret};
+use crate::seal::{Entropy, KeyRing, Secret};
+use crate::seams::{Seams, Writing, write_paced};
 use crate::service::{Away, Household, Law, People, State, Timing};
 use crate::store::{DataDir, Store, StoreOptions};
 use crate::users::{self, Builder, Popularity, UsersMachine, Vault};
 
 /// The encodings that this build reads and writes.
 pub(super) const CLUSTER_VERSION: u32 = 1;
-/// Of the entries between two snapshots, one in so many is kept behind a snapshot, so that a follower that
-/// is a little behind needs none.
-const KEPT_SHARE: u64 = 5;
 
 /// What peers and routers are told.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Addresses {
-    pub(super) peers: SocketAddr,
-    pub(super) edge: SocketAddr,
+pub struct Addresses {
+    /// For peers.
+    pub peers: SocketAddr,
+    /// For routers.
+    pub edge: SocketAddr,
 }
 
 /// The groups' running halves, to be stopped in order.
 pub(super) struct Running {
     pub(super) groups: Groups,
     pub(super) store: Store,
+    pub(super) offload: Offload,
     pub(super) hello: Arc<dyn Fn() -> Hello + Send + Sync>,
 }
 
@@ -70,7 +68,7 @@ impl Running {
     /// Makes the applied state durable, so that the next start need not replay.
     pub(super) async fn checkpoint(&self) {
         let store = self.store.clone();
-        if let Ok(Err(error)) = spawn_blocking(move || store.checkpoint()).await {
+        if let Ok(Err(error)) = self.offload.call(move || store.checkpoint()).await {
             tracing::warn!(%error, "no last checkpoint");
         }
     }
@@ -84,6 +82,7 @@ pub(super) struct Opening<'a> {
     pub(super) mesh: Arc<Mesh>,
     pub(super) tasks: &'a Supervisor,
     pub(super) addresses: Addresses,
+    pub(super) seams: &'a Seams,
 }
 
 /// The durable half of a node.
@@ -136,7 +135,8 @@ impl Opening<'_> {
         let state =
             self.state(keys.secret, &keys.receipt, cluster_key, verifier, derived, &groups, heard)?;
         let _ = incoming.services.set(state.clone());
-        Ok((state, Running { groups, store: disk.store, hello }))
+        let offload = self.seams.offload;
+        Ok((state, Running { groups, store: disk.store, offload, hello }))
     }
 
     /// The keys must be those of the domain that the certificate names, whatever the configuration says:
@@ -202,23 +202,31 @@ impl Opening<'_> {
     async fn try_disk(&self, derived: &Derived) -> Result<(Disk, Vec<Opened>), StartError> {
         let (path, cluster) = (self.config.data_dir.clone(), self.identity.cluster.clone());
         let (name, cache) = (self.identity.name.clone(), self.config.state_cache_bytes);
-        let log_options =
-            LogOptions { segment_bytes: self.config.log_segment_bytes, ..LogOptions::default() };
+        let log_options = LogOptions {
+            segment_bytes: self.config.log_segment_bytes,
+            writer: self.seams.writing.mode(),
+            ..LogOptions::default()
+        };
+        let (device, offload) = (Arc::clone(&self.seams.disk), self.seams.offload);
         let machines: Vec<_> =
             self.ids().into_iter().map(|id| (id.clone(), Self::machine(derived, &id))).collect();
-        let opened = spawn_blocking(move || {
+        let opened = offload.call(move || {
             let dir = DataDir::open(&path, &cluster, &name)?;
-            let log = SegmentLog::open(Arc::new(real_disk()), &dir.log(), dir.id(), log_options)?;
+            let log = SegmentLog::open(device, &dir.log(), dir.id(), log_options)?;
             let options = cache
                 .map_or_else(StoreOptions::default, |cache_bytes| StoreOptions { cache_bytes });
             let store = Store::open(&dir, options)?;
             let opened: Result<Vec<Opened>, StartError> = machines
                 .into_iter()
-                .map(|(id, machine)| open_group(&log, &store, id, machine))
+                .map(|(id, machine)| open_group(&log, &store, id, machine, offload))
                 .collect();
-            Ok((Disk { dir, store }, opened?))
+            Ok::<_, StartError>((Disk { dir, store }, log, opened?))
         });
-        opened.await.map_err(|error| StartError::Socket(std::io::Error::other(error)))?
+        let (disk, log, opened) = opened.await.map_err(StartError::Socket)??;
+        if let Writing::Paced(pace) = &self.seams.writing {
+            self.tasks.spawn_droppable("log writer", write_paced(log, Arc::clone(pace)));
+        }
+        Ok((disk, opened))
     }
 
     async fn run(
@@ -229,42 +237,23 @@ impl Opening<'_> {
     ) -> Result<Groups, StartError> {
         let mut groups = Vec::new();
         for Opened { id, log, machine } in opened {
-            let factory = Factory::new(Arc::clone(&self.mesh), id.clone());
+            let factory = Factory::new(Arc::clone(&self.mesh), id.clone(), self.seams.offload);
             let raft_id = disk.dir.raft_id();
-            let raft =
-                Raft::new(raft_id, self.raft_config(&id)?, factory, log, machine.clone()).await;
+            let config =
+                config::of(&id, self.config.snapshot_every).map_err(|error| failed(&id, &error))?;
+            let raft = Raft::new(raft_id, Arc::new(config), factory, log, machine.clone()).await;
             let raft = raft.map_err(|error| failed(&id, &error))?;
             let mesh = Arc::clone(&self.mesh);
             let admit = derived.admit(&id);
-            groups.push(Arc::new(Group::new(id, raft, machine, mesh, admit, system_clock)));
+            let clock = Arc::clone(&self.seams.clock);
+            groups.push(Arc::new(Group::new(id, raft, machine, mesh, admit, clock)));
         }
         Ok(Groups::new(groups))
     }
 
-    /// Groups inside a domain are quick, those over the WAN patient.
-    fn raft_config(&self, id: &GroupId) -> Result<Arc<RaftConfig>, StartError> {
-        let (heartbeat_interval, election_timeout_min, election_timeout_max) = match id.pinned_to()
-        {
-            Some(_) => (100, 500, 1000),
-            None => (500, 1500, 3000),
-        };
-        let every = self.config.snapshot_every;
-        let config = RaftConfig {
-            cluster_name: id.to_string(),
-            heartbeat_interval,
-            election_timeout_min,
-            election_timeout_max,
-            enable_pre_vote: Some(true),
-            snapshot_policy: SnapshotPolicy::LogsSinceLast(every),
-            max_in_snapshot_log_to_keep: every / KEPT_SHARE,
-            ..RaftConfig::default()
-        };
-        config.validate().map(Arc::new).map_err(|error| failed(id, &error))
-    }
-
     fn hello(&self, disk: &Disk, opened: &[Opened]) -> Arc<dyn Fn() -> Hello + Send + Sync> {
         let raft_id = disk.dir.raft_id();
-        let addresses = self.addresses;
+        let (addresses, clock) = (self.addresses, Arc::clone(&self.seams.clock));
         let readers: Vec<_> =
             opened.iter().map(|group| (group.id.to_string(), group.machine.reader())).collect();
         Arc::new(move || Hello {
@@ -277,7 +266,7 @@ impl Opening<'_> {
                 .filter(|(_, reader)| reader.state().last_applied.is_some())
                 .map(|(id, _)| id.clone())
                 .collect(),
-            clock_ms: system_clock().0,
+            clock_ms: clock().0,
             cluster_version: CLUSTER_VERSION,
         })
     }
@@ -289,6 +278,7 @@ impl Opening<'_> {
         hello: Arc<dyn Fn() -> Hello + Send + Sync>,
     ) -> Arc<Incoming> {
         let (heard, mesh) = (Arc::clone(heard), Arc::clone(&self.mesh));
+        let clock = Arc::clone(&self.seams.clock);
         Arc::new(Incoming {
             groups: OnceLock::new(),
             services: OnceLock::new(),
@@ -299,7 +289,7 @@ impl Opening<'_> {
                 if let Ok(address) = said.peer_address.parse() {
                     mesh.book().set_node(peer.name(), address);
                 }
-                heard.note(peer.identity().site(), said, system_clock());
+                heard.note(peer.identity().site(), said, clock());
             }),
         })
     }
@@ -323,7 +313,9 @@ impl Opening<'_> {
             self.bundle.domains.iter().map(|(name, trust)| (name.clone(), trust.receipt_key));
         let buffer =
             EventBuffer::open(&self.config.data_dir.join("buffer"), BufferBounds::default())?;
-        let decisions = Decisions::open(&self.config.data_dir.join("decisions"), self.tasks)?;
+        let Seams { clock, entropy, offload, .. } = self.seams.clone();
+        let folder = self.config.data_dir.join("decisions");
+        let decisions = Decisions::open(&folder, self.tasks, offload)?;
         let revisions = RevisionKeys::new(cluster_key, domain.clone(), &secret);
         Ok(Arc::new(State {
             identity: self.identity.clone(),
@@ -333,7 +325,7 @@ impl Opening<'_> {
             law: Law::new(Arc::clone(&derived.control), control_group, timing.policy_lease),
             control: derived.control,
             catalogue: derived.catalogue,
-            people: People::new(secret, households(derived.homes, groups)),
+            people: People::new(secret, households(derived.homes, groups, &entropy)),
             popularity: DomainPopularity::default(),
             groups: groups.clone(),
             verifier,
@@ -345,22 +337,23 @@ impl Opening<'_> {
             decisions,
             buffer: Arc::new(buffer),
             timing,
-            clock: system_clock as fn() -> UnixMillis,
+            clock,
+            entropy,
+            offload,
         }))
     }
 }
 
-fn real_disk() -> RealDisk {
-    match planted(Mutant::SkipSync) {
-        true => RealDisk { syncing: Syncing::Skipped },
-        false => RealDisk::default(),
-    }
-}
-
-fn households(homes: Vec<(Arc<Vault>, Arc<Popularity>)>, groups: &Groups) -> Vec<Household> {
+fn households(
+    homes: Vec<(Arc<Vault>, Arc<Popularity>)>,
+    groups: &Groups,
+    entropy: &Arc<dyn Entropy>,
+) -> Vec<Household> {
     let household = |(vault, popularity): (Arc<Vault>, Arc<Popularity>)| {
         let group = groups.get(vault.group()).cloned()?;
-        Some(Household { group, builder: Builder::new(Arc::clone(&vault)), vault, popularity })
+        let entropy = Box::new(Arc::clone(entropy));
+        let builder = Builder::with_entropy(Arc::clone(&vault), entropy);
+        Some(Household { group, builder, vault, popularity })
     };
     homes.into_iter().filter_map(household).collect()
 }
@@ -370,10 +363,11 @@ fn open_group(
     store: &Store,
     id: GroupId,
     machine: Arc<dyn Machine>,
+    offload: Offload,
 ) -> Result<Opened, StartError> {
     let guard = placement_guard(id.clone());
     let log = GroupLog::new(log.clone(), id.clone(), Arc::clone(&guard));
-    let parts = GroupParts { store: store.clone(), machine, guard, offload: Offload::default() };
+    let parts = GroupParts { store: store.clone(), machine, guard, offload };
     let machine = GroupMachine::open(parts, &log)?;
     Ok(Opened { id, log, machine })
 }

@@ -10,14 +10,13 @@ mod tasks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bailiwick_core::ids::UnixMillis;
 use bailiwick_net::grpc::{AcceptLimits, incoming};
 use bailiwick_net::quic::{QuicConfig, QuicTransport};
 use bailiwick_net::tls::{ALPN_GRPC, Judge};
 use bailiwick_net::token::TokenVerifier;
-use bailiwick_net::transport::Transport as _;
+use bailiwick_net::transport::Transport;
 use bailiwick_net::{
     Credentials, Expect, Identity, Mesh, MeshConfig, Role, Supervisor, TrustBundle,
 };
@@ -26,9 +25,13 @@ use tokio::net::TcpListener;
 use tonic::transport::Server;
 
 pub use error::StartError;
+pub use groups::Addresses;
 
+use crate::cluster::Groups;
 use crate::config::Config;
 use crate::seal::keys;
+use crate::seams::Seams;
+pub use crate::seams::system_clock;
 use crate::service::{NodeService, State};
 use admin::Admin;
 use groups::Running;
@@ -36,22 +39,102 @@ use groups::Running;
 /// Bytes of one message to or from a router.
 const MESSAGE_BYTES_MAX: usize = 16 << 20;
 
+/// Tasks that a crash ends get no time.
+const AT_ONCE: Duration = Duration::from_millis(1);
+/// A Raft that does not end within this time after a crash is left alone.
+const GIVES_UP: Duration = Duration::from_secs(5);
+
 /// A node that runs.
 pub struct Node {
-    state: Arc<State>,
-    running: Running,
-    mesh: Arc<Mesh>,
-    tasks: Supervisor,
+    body: Body,
     services: Supervisor,
     edge_address: SocketAddr,
     admin_address: SocketAddr,
 }
 
-/// The system's clock.
-#[must_use]
-pub fn system_clock() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+/// What a node is made of besides sockets, certificates and the machine under it. A simulation makes it by
+/// itself.
+pub struct Parts<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// Who the node is, as its certificate says.
+    pub identity: Identity,
+    /// Whom it believes.
+    pub bundle: &'a TrustBundle,
+    /// Whose tokens it believes.
+    pub verifier: TokenVerifier,
+    /// Carries what it says to its peers.
+    pub transport: Arc<dyn Transport>,
+    /// What peers and routers are told.
+    pub addresses: Addresses,
+    /// The machine.
+    pub seams: Seams,
+}
+
+/// A node without its ports for routers and operators: groups, peers, background work, and what the
+/// services share.
+pub struct Body {
+    state: Arc<State>,
+    running: Running,
+    mesh: Arc<Mesh>,
+    tasks: Supervisor,
+}
+
+impl Body {
+    /// Opens log, state and groups, and begins the background work under `tasks`.
+    ///
+    /// # Errors
+    /// [`StartError`] when the data directory or a key can't be used.
+    pub async fn open(parts: Parts<'_>, tasks: Supervisor) -> Result<Self, StartError> {
+        let Parts { config, identity, bundle, verifier, transport, addresses, seams } = parts;
+        let mesh_config = MeshConfig { seed: seams.jitter, ..MeshConfig::default() };
+        let mesh = Arc::new(Mesh::new(identity.clone(), transport, &tasks, mesh_config));
+        let entropy = Box::new(Arc::clone(&seams.entropy));
+        let domain_keys = keys::open_with(&config.keys_dir, &config.data_dir, entropy)?;
+        let cluster_key = keys::open_cluster(&config.cluster_key, &config.data_dir)?;
+        let opening = groups::Opening {
+            config,
+            identity: &identity,
+            bundle,
+            mesh: Arc::clone(&mesh),
+            tasks: &tasks,
+            addresses,
+            seams: &seams,
+        };
+        let (state, running) = opening.open(domain_keys, &cluster_key, verifier).await?;
+        tasks::start(config, &state, &running, addresses, &tasks);
+        Ok(Self { state, running, mesh, tasks })
+    }
+
+    /// What the services share.
+    #[must_use]
+    pub fn state(&self) -> &Arc<State> {
+        &self.state
+    }
+
+    /// The groups that run here.
+    #[must_use]
+    pub fn groups(&self) -> &Groups {
+        &self.running.groups
+    }
+
+    /// Ends without a last checkpoint and with nothing said to anyone: a crash, if disk and network were taken
+    /// away before.
+    pub async fn halt(&self) {
+        self.tasks.shutdown(AT_ONCE).await;
+        self.running.stop(GIVES_UP).await;
+        self.mesh.shutdown(AT_ONCE).await;
+    }
+
+    /// Stops within about `grace`, in order: groups, peers, background work, stores.
+    pub async fn stop(&self, grace: Duration) {
+        let name = &self.state.identity.name;
+        tracing::info!(node = %name, "stopping: groups");
+        self.running.stop(grace / 3).await;
+        self.mesh.shutdown(grace / 3).await;
+        self.tasks.shutdown(grace / 3).await;
+        self.running.checkpoint().await;
+    }
 }
 
 /// What identifies this process, and whom it believes.
@@ -90,43 +173,35 @@ impl Node {
         let services = tasks.child("services");
         let (edge, admin) = (bind(config.listen_edge).await?, bind(config.listen_admin).await?);
         let (edge_address, admin_address) = (edge.local_addr()?, admin.local_addr()?);
-        let quic = QuicConfig::default();
         let transport = QuicTransport::bind(
             config.listen_peers,
             papers.judge.clone(),
             papers.own.clone(),
-            &quic,
+            &QuicConfig::default(),
         )?;
-        let peer_address = transport.local_addr()?;
-        let mesh_config = MeshConfig::default();
-        let mesh =
-            Arc::new(Mesh::new(papers.identity.clone(), Arc::new(transport), &tasks, mesh_config));
-        let domain_keys = keys::open(&config.keys_dir, &config.data_dir)?;
-        let cluster_key = keys::open_cluster(&config.cluster_key, &config.data_dir)?;
-        let verifier = TokenVerifier::open(config.tokens.clone())?;
-        let addresses = groups::Addresses {
-            peers: config.advertise_peers.unwrap_or(peer_address),
+        let addresses = Addresses {
+            peers: config.advertise_peers.unwrap_or(transport.local_addr()?),
             edge: config.advertise_edge.unwrap_or(edge_address),
         };
-        let opening = groups::Opening {
+        let parts = Parts {
             config: &config,
-            identity: &papers.identity,
+            identity: papers.identity.clone(),
             bundle: &papers.bundle,
-            mesh: Arc::clone(&mesh),
-            tasks: &tasks,
+            verifier: TokenVerifier::open(config.tokens.clone())?,
+            transport: Arc::new(transport),
             addresses,
+            seams: Seams::real(),
         };
-        let (state, running) = opening.open(domain_keys, &cluster_key, verifier).await?;
-        tasks::start(&config, &state, &running, addresses, &tasks);
-        serve_edge(&papers, edge, &state, &services)?;
-        Admin::new(Arc::clone(&state)).serve(admin, &services)?;
-        Ok(Self { state, running, mesh, tasks, services, edge_address, admin_address })
+        let body = Body::open(parts, tasks).await?;
+        serve_edge(&papers, edge, body.state(), &services)?;
+        Admin::new(Arc::clone(body.state())).serve(admin, &services)?;
+        Ok(Self { body, services, edge_address, admin_address })
     }
 
     /// What the services share.
     #[must_use]
     pub fn state(&self) -> &Arc<State> {
-        &self.state
+        self.body.state()
     }
 
     /// Where routers reach it.
@@ -143,14 +218,10 @@ impl Node {
 
     /// Stops within about `grace`, in order, and says what it is doing.
     pub async fn stop(self, grace: Duration) {
-        let name = self.state.identity.name.clone();
+        let name = self.state().identity.name.clone();
         tracing::info!(node = %name, "stopping: no new requests");
         self.services.shutdown(grace / 4).await;
-        tracing::info!(node = %name, "stopping: groups");
-        self.running.stop(grace / 4).await;
-        self.mesh.shutdown(grace / 4).await;
-        self.tasks.shutdown(grace / 4).await;
-        self.running.checkpoint().await;
+        self.body.stop(grace * 3 / 4).await;
         tracing::info!(node = %name, "stopped");
     }
 }

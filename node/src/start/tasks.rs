@@ -18,6 +18,7 @@ use super::groups::{Addresses, CLUSTER_VERSION, Running};
 use crate::cluster::{Group, hello_loop, initialise, keep_members, register};
 use crate::config::Config;
 use crate::control::{ControlState, NodeRecord};
+use crate::mutant::{Mutant, planted};
 use crate::raft::types::Member;
 use crate::service::State;
 
@@ -44,7 +45,7 @@ pub(super) fn start(
     }
     let hello = Arc::clone(&running.hello);
     let greeting =
-        hello_loop(Arc::clone(&state.mesh), hello, Arc::clone(&state.heard), super::system_clock);
+        hello_loop(Arc::clone(&state.mesh), hello, Arc::clone(&state.heard), state.clock.clone());
     tasks.spawn_droppable("hello", greeting);
     for group in running.groups.iter() {
         start_group(config, state, group, tasks);
@@ -98,6 +99,9 @@ async fn keep_fresh(group: Arc<Group>) {
         ticks.tick().await;
         if let Err(error) = group.refresh(FRESH_WITHIN).await {
             tracing::debug!(group = %group.id(), %error, "not confirmed");
+            if planted(Mutant::GiveUp) {
+                return;
+            }
         }
     }
 }
@@ -153,7 +157,7 @@ async fn keep_book(state: Arc<State>) {
 async fn enrol(config: Config, state: Arc<State>, addresses: Addresses) {
     let Some(group) = state.groups.get(&GroupId::Control).cloned() else { return };
     let site = state.identity.site();
-    let version = SetClusterVersion { version: CLUSTER_VERSION, cluster_id: random_id() };
+    let version = SetClusterVersion { version: CLUSTER_VERSION, cluster_id: random_id(&state) };
     let node = RegisterNode {
         name: site.name.to_string(),
         domain: site.domain.to_string(),
@@ -233,7 +237,7 @@ async fn wait_until(control: &Arc<ControlState>, done: impl Fn(&ControlState) ->
     }
 }
 
-fn random_id() -> u64 {
-    let drawn = ring::rand::generate::<[u8; 8]>(&ring::rand::SystemRandom::new());
-    drawn.map_or(1, |bytes| u64::from_be_bytes(bytes.expose()).max(1))
+fn random_id(state: &State) -> u64 {
+    let mut drawn = [0; 8];
+    state.entropy.fill(&mut drawn).map_or(1, |()| u64::from_be_bytes(drawn).max(1))
 }

@@ -13,6 +13,7 @@ use super::rows::{Row, STATE_KEY};
 use super::scan::{Overlay, Scan};
 use super::state::AppliedState;
 use super::view::{Changes, View};
+use crate::mutant::{Mutant, planted};
 use crate::raft::types::{LogId, StoredMembership};
 
 /// Rows written at once while a snapshot is loaded, in bytes.
@@ -161,7 +162,10 @@ impl GroupStore {
 
     /// Tells those who wait that everything up to the last batch has been applied.
     pub(crate) fn announce(&self) {
-        let index = self.inner.state().applied_index();
+        let mut index = self.inner.state().applied_index();
+        if planted(Mutant::AppliedFalls) && index.is_multiple_of(16) {
+            index = index.saturating_sub(8);
+        }
         self.inner.applied.send_replace(index);
     }
 

@@ -38,6 +38,13 @@ impl SetHash {
         }
     }
 
+    /// 48 bits of the hash, which a metric carries without rounding.
+    #[must_use]
+    pub fn short(&self) -> u64 {
+        let [first, ..] = self.0;
+        first >> 16
+    }
+
     /// The hash as bytes, little-endian.
     #[must_use]
     pub fn to_bytes(self) -> Vec<u8> {

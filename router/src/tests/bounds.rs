@@ -18,16 +18,28 @@ async fn reply(stream: &mut TcpStream, wait: Duration) -> String {
     String::from_utf8_lossy(&found).into_owned()
 }
 
+/// The head of an answer, as soon as it is there.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut found = Vec::new();
+    let read = async {
+        while !found.ends_with(b"\r\n\r\n") {
+            found.push(stream.read_u8().await.unwrap());
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), read).await.unwrap();
+    String::from_utf8(found).unwrap()
+}
+
 #[tokio::test]
 async fn a_foreign_edge_answers_before_the_body_is_read() {
     let rig = rig("us", "US-NY").await;
     let token = rig.token("EU-DE", "events");
-    let head = format!(
+    let request = format!(
         "POST /v1/events HTTP/1.1\nhost: x\nauthorization: Bearer {token}\nexpect: 100-continue\n\
          content-length: 1000\n\n"
     );
-    let mut stream = raw(rig.router.public_address(), &head).await;
-    let found = reply(&mut stream, Duration::from_millis(500)).await;
+    let mut stream = raw(rig.router.public_address(), &request).await;
+    let found = head(&mut stream).await;
     assert!(found.starts_with("HTTP/1.1 307"), "{found}");
     assert!(found.contains("location: http://eu.example:8080/v1/events"), "{found}");
     rig.end().await;
@@ -41,12 +53,31 @@ async fn bodies_that_are_too_large_are_not_taken() {
     assert_eq!((status, &found["error"]["kind"]), (413, &json!("invalid")));
     // Announced and never sent: the answer does not wait for it.
     let token = rig.token("EU-DE", "items:write");
-    let head = format!(
+    let request = format!(
         "PUT /v1/items HTTP/1.1\nhost: x\nauthorization: Bearer {token}\ncontent-length: 70000000\n\n"
     );
-    let mut stream = raw(rig.router.public_address(), &head).await;
-    let found = reply(&mut stream, Duration::from_millis(500)).await;
+    let mut stream = raw(rig.router.public_address(), &request).await;
+    let found = head(&mut stream).await;
     assert!(found.starts_with("HTTP/1.1 413"), "{found}");
+    drop(stream);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_refusal_reaches_a_client_that_sends_everything_before_it_reads() {
+    let rig = rig("eu", "EU-DE").await;
+    let token = rig.token("EU-DE", "events");
+    let body = " ".repeat(5 << 20);
+    for (token, due) in [(token.as_str(), "413"), ("nobody's", "401")].repeat(10) {
+        let request = format!(
+            "POST /v1/events HTTP/1.1\nhost: x\nauthorization: Bearer {token}\n\
+             content-length: {}\n\n{body}",
+            body.len()
+        );
+        let mut stream = raw(rig.router.public_address(), &request).await;
+        let found = head(&mut stream).await;
+        assert!(found.starts_with(&format!("HTTP/1.1 {due}")), "{found}");
+    }
     rig.end().await;
 }
 
@@ -70,10 +101,10 @@ async fn slow_heads_and_bodies_are_given_up() {
     let found = reply(&mut stream, Duration::from_millis(600)).await;
     assert!(found.starts_with("HTTP/1.1 408"), "{found}");
     let token = rig.token("EU-DE", "items:write");
-    let head = format!(
+    let request = format!(
         "PUT /v1/items HTTP/1.1\nhost: x\nauthorization: Bearer {token}\ncontent-length: 99\n\n{{"
     );
-    let mut stream = raw(address, &head).await;
+    let mut stream = raw(address, &request).await;
     let found = reply(&mut stream, Duration::from_millis(600)).await;
     assert!(found.starts_with("HTTP/1.1 408"), "{found}");
     rig.end().await;

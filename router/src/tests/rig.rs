@@ -398,5 +398,5 @@ impl Rig {
 }
 
 pub(super) fn now() -> UnixMillis {
-    crate::edge::now()
+    crate::edge::system_clock()
 }

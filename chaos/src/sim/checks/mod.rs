@@ -1,0 +1,8 @@
+//! What must hold in a simulation, one file each. What is said of real processes too is in
+//! [`crate::invariants`] and shared.
+
+pub mod events;
+pub mod filters;
+pub mod heals;
+pub mod linearizable;
+pub mod pinned;
