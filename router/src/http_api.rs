@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequestParts as _, RawPathParams, Request};
 use axum::routing::MethodFilter;
 use bailiwick_core::kind::Kind;
@@ -222,10 +222,13 @@ async fn whole(edge: &Edge, parts: &Parts, mut body: Body) -> Result<Bytes, Http
 }
 
 /// Reads on, within bounds, what nobody wants. A connection that is closed under a client that still sends is
-/// reset, and the answer that was on its way may be lost. Who asked first whether to send needs none of it.
+/// reset, and the answer that was on its way may be lost. Who asked first whether to send needs none of it, nor
+/// does a body so small that it came with its head.
 fn discard(edge: &Edge, parts: &Parts, body: Body) {
     const MAX: usize = 16 << 20;
-    if parts.headers.contains_key(EXPECT) {
+    const SMALL: usize = 4 << 10;
+    let small = parts.headers.contains_key(CONTENT_LENGTH) && announced(parts) <= SMALL;
+    if small || body.is_end_stream() || parts.headers.contains_key(EXPECT) {
         return;
     }
     let wait = edge.config.limits.body_timeout;
