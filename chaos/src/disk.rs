@@ -30,8 +30,12 @@ impl Disk {
     /// Makes a disk of `mebibytes` in `folder` and mounts it at `folder/mounted`.
     ///
     /// # Errors
-    /// [`ChaosError`]: without root, loop devices or room.
+    /// [`ChaosError::NoDisk`]: without root, loop devices or room.
     pub fn new(folder: &Path, mebibytes: u32) -> Result<Self, ChaosError> {
+        Self::make(folder, mebibytes).map_err(|why| ChaosError::NoDisk(Box::new(why)))
+    }
+
+    fn make(folder: &Path, mebibytes: u32) -> Result<Self, ChaosError> {
         let image = folder.join("disk-0");
         let file = std::fs::File::create(&image)?;
         file.set_len(u64::from(mebibytes) << 20)?;

@@ -11,6 +11,9 @@ pub enum ChaosError {
         /// What it said.
         said: String,
     },
+    /// Not even a disk whose power can be cut is to be had: without root, loop devices or room.
+    #[error("no disk can be made here: {0}")]
+    NoDisk(Box<ChaosError>),
     /// A file or process could not be handled.
     #[error("the system refused: {0}")]
     Io(#[from] std::io::Error),
@@ -25,6 +28,8 @@ pub enum ChaosError {
         said: String,
     },
     /// This build can plant no bugs.
-    #[error("this build has no planted bugs: build with `--features mutants`")]
+    #[error(
+        "this build has no planted bugs: build without `--release`, or with `--features mutants`"
+    )]
     NoMutants,
 }

@@ -32,7 +32,7 @@ enum Command {
     Sim(sim::Args),
     /// Run seeds twice and compare what happened byte for byte.
     Meta(sim::Args),
-    /// Plant one bug after the other and see that each is found. Needs the feature `mutants`.
+    /// Plant one bug after the other and see that each is found. Needs a debug build, or the feature `mutants`.
     Mutants(mutants::Args),
     /// A short run of each, as one page.
     Report(report::Args),

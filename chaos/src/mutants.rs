@@ -1,7 +1,7 @@
 //! A check that can't fail is worse than none: one bug after the other is planted, and each must be found, by
 //! the promise that it breaks.
 
-use bailiwick_node::mutant::{Mutant, VARIABLE};
+use bailiwick_node::mutant::{Mutant, POSSIBLE, VARIABLE};
 
 use crate::report::Run;
 use crate::sim::command;
@@ -41,7 +41,7 @@ pub struct Args {
 /// # Errors
 /// [`ChaosError::NoMutants`] in a build without them, or as the attacks.
 pub async fn run(args: &Args) -> Result<Vec<Run>, ChaosError> {
-    if !cfg!(feature = "mutants") {
+    if !POSSIBLE {
         return Err(ChaosError::NoMutants);
     }
     let mut runs = Vec::new();
@@ -82,13 +82,14 @@ fn trap(mutant: Mutant) -> (Scenario, &'static str) {
         Mutant::WidenPack => (Scenario::Calm, "lawful"),
         Mutant::TellAbroad => (Scenario::Calm, "pinned stays home"),
         Mutant::ResumeTerm => (Scenario::Power, "replicas agree"),
-        Mutant::GrantTwice => (Scenario::Everything, "one leader a term"),
+        Mutant::GrantTwice => (Scenario::Weather, "one leader a term"),
         Mutant::AppliedFalls => (Scenario::Calm, "applied only rises"),
         Mutant::SkipApply => (Scenario::Calm, "replicas agree"),
         Mutant::StaleRead => (Scenario::Partitions, "histories are linearizable"),
         // The first confirmation fails before there is a leader, so a cluster does not even begin.
         Mutant::GiveUp => (Scenario::Partitions, "comes to its end"),
         Mutant::ShowExcluded => (Scenario::Calm, "filters hold"),
+        Mutant::AdmitAbroad => (Scenario::Members, "members stand at home"),
     }
 }
 

@@ -10,6 +10,8 @@ pub mod book;
 pub mod dice;
 mod dispatch;
 pub mod error;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 pub mod grpc;
 pub mod handler;
 pub mod identity;

@@ -202,7 +202,16 @@ impl TokenVerifier {
         signature_only.validate_exp = false;
         signature_only.validate_aud = false;
         let found = decode(token, &key.key, &signature_only).map_err(|error| refusal(&error))?;
-        self.check(&claims::Claims::new(found.claims), now)
+        self.check_claims(found.claims, now)
+    }
+
+    /// The rest of [`Self::verify`], once the signature holds.
+    pub(crate) fn check_claims(
+        &self,
+        claims: serde_json::Map<String, serde_json::Value>,
+        now: UnixMillis,
+    ) -> Result<Verified, TokenRefusal> {
+        self.check(&claims::Claims::new(claims), now)
     }
 }
 

@@ -6,7 +6,7 @@
 //! twice, which the events' ids make once. What a person may have changed meanwhile counts: the
 //! batch carries what the decision was made from, and whoever delivers decides again.
 
-mod batch;
+pub(crate) mod batch;
 mod error;
 mod held;
 #[cfg(test)]

@@ -6,6 +6,8 @@ pub mod cluster;
 pub mod config;
 pub mod control;
 pub mod decisions;
+#[cfg(feature = "fuzzing")]
+pub mod fuzz;
 pub mod learning;
 pub mod log;
 pub mod mutant;

@@ -1,5 +1,5 @@
-//! Planted bugs, to prove that the checks of `chaos/` find them. Without the feature `mutants`, which no
-//! build of the product has, nothing here exists at run time.
+//! Planted bugs, to prove that the checks of `chaos/` find them. They are in builds for tests, which have debug
+//! assertions, and in those with the feature `mutants`; in a release build of the product nothing here exists.
 
 /// A bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,11 +30,13 @@ pub enum Mutant {
     GiveUp,
     /// What the app excludes is shown.
     ShowExcluded,
+    /// A log takes a member that stands abroad.
+    AdmitAbroad,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::SkipSync,
         Self::AcknowledgeEarly,
         Self::StaleConsent,
@@ -48,6 +50,7 @@ impl Mutant {
         Self::StaleRead,
         Self::GiveUp,
         Self::ShowExcluded,
+        Self::AdmitAbroad,
     ];
 
     /// Its name, as [`VARIABLE`] has it.
@@ -67,6 +70,7 @@ impl Mutant {
             Self::StaleRead => "stale-read",
             Self::GiveUp => "give-up",
             Self::ShowExcluded => "show-excluded",
+            Self::AdmitAbroad => "admit-abroad",
         }
     }
 }
@@ -75,7 +79,7 @@ impl Mutant {
 pub const VARIABLE: &str = "BAILIWICK_MUTANT";
 
 /// Whether the bug is planted in this process.
-#[cfg(feature = "mutants")]
+#[cfg(any(feature = "mutants", debug_assertions))]
 #[must_use]
 pub fn planted(mutant: Mutant) -> bool {
     static PLANTED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
@@ -83,8 +87,11 @@ pub fn planted(mutant: Mutant) -> bool {
     planted.as_deref() == Some(mutant.name())
 }
 
+/// Whether this build can plant bugs.
+pub const POSSIBLE: bool = cfg!(any(feature = "mutants", debug_assertions));
+
 /// Never.
-#[cfg(not(feature = "mutants"))]
+#[cfg(not(any(feature = "mutants", debug_assertions)))]
 #[must_use]
 pub const fn planted(_: Mutant) -> bool {
     false

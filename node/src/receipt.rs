@@ -258,7 +258,7 @@ impl ReceiptKeys {
     }
 
     /// The body of a receipt whose signature holds.
-    fn open(&self, text: &str) -> Result<ReceiptBody, ReceiptError> {
+    pub(crate) fn open(&self, text: &str) -> Result<ReceiptBody, ReceiptError> {
         if text.len() > RECEIPT_BYTES_MAX {
             return Err(ReceiptError::TooLong { found: text.len() });
         }
@@ -286,7 +286,7 @@ fn check_format(found: u32) -> Result<(), ReceiptError> {
     }
 }
 
-fn facts(body: &ReceiptBody) -> Result<ReceiptFacts, ReceiptError> {
+pub(crate) fn facts(body: &ReceiptBody) -> Result<ReceiptFacts, ReceiptError> {
     Ok(ReceiptFacts {
         domain: DomainId::new(body.domain.as_str())?,
         freshness: Freshness::Fresh,

@@ -133,7 +133,7 @@ fn name(group: &GroupId) -> String {
 }
 
 /// The revision, the text that is authenticated, and its authenticator.
-fn parse(text: &str) -> Option<(Revision, &str, Vec<u8>)> {
+pub(crate) fn parse(text: &str) -> Option<(Revision, &str, Vec<u8>)> {
     let text = (text.len() <= TEXT_BYTES_MAX).then_some(text)?;
     let (claim, mac) = text.rsplit_once(':')?;
     let (rest, incarnation) = claim.rsplit_once(':')?;

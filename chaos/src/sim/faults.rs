@@ -1,15 +1,20 @@
 //! What goes wrong in a simulation, drawn by seed: each fault begins, lasts a while, and is mended.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::ids::NodeName;
+use bailiwick_core::placement::admit;
 use bailiwick_net::memory::Weather;
+use bailiwick_node::cluster::Group;
 use bailiwick_node::log::sim::Call;
+use bailiwick_node::raft::types::Member;
 use futures::FutureExt as _;
+use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::SimError;
 use super::node::{Rows, SimNode};
@@ -24,6 +29,10 @@ const PAUSE_MS: std::ops::Range<u64> = 50..1_500;
 /// A power cut at a call of the disk waits for that call, as often as this.
 const LOOKS: u32 = 40;
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// A change of members is answered within this time.
+const ANSWERS: Duration = Duration::from_secs(5);
+/// The number of a member that no group has.
+const STRANGER: u64 = 4_242;
 
 /// Draws faults and injects them.
 pub struct Faults {
@@ -101,7 +110,11 @@ impl Faults {
             Kind::PowerCutOfAll => self.power_cut_of_all(world).await,
             Kind::Restart => self.restart(world).await,
             Kind::Wipe => self.wipe(world).await,
-            Kind::Isolate | Kind::OneWay | Kind::SomeWays | Kind::DomainCut => {
+            Kind::StormyElection => {
+                self.stormy_election(world).await;
+                Ok(())
+            }
+            Kind::Isolate | Kind::OneWay | Kind::Deaf | Kind::SomeWays | Kind::DomainCut => {
                 self.cut(kind, world).await;
                 Ok(())
             }
@@ -118,6 +131,8 @@ impl Faults {
                 self.clock(world).await;
                 Ok(())
             }
+            Kind::BitRot => self.bit_rot(world).await,
+            Kind::MemberAbroad => self.member_abroad(world).await,
         }
     }
 
@@ -228,6 +243,9 @@ impl Faults {
                 let cuts = match kind {
                     Kind::Isolate => (*one == victim) != (*other == victim),
                     Kind::OneWay => *one == victim && *other != victim,
+                    Kind::Deaf => {
+                        (*one == victim) != (*other == victim) && world.are_nodes(one, other)
+                    }
                     Kind::DomainCut => (*at == domain) != (*there == domain),
                     _ => one != other && self.dice.random_ratio(1, 4),
                 };
@@ -239,6 +257,27 @@ impl Faults {
         world.trace.line(format_args!("  around {victim}"));
         self.lasts().await;
         world.wires.heal();
+    }
+
+    /// Whoever leads a users group is cut off, again and again, while messages take nearly as long as the
+    /// candidates' timeouts lie apart.
+    async fn stormy_election(&mut self, world: &mut World) {
+        let most = Duration::from_millis(self.dice.random_range(60..250));
+        let delay_min = Duration::from_millis(20);
+        world.wires.set_weather(Weather { delay_min, delay_max: most, ..fair() });
+        for _ in 0..self.dice.random_range(1..4) {
+            let Some((leader, _)) = self.leader(world) else { break };
+            for (other, _) in world.everybody() {
+                if other != leader {
+                    world.wires.cut(&leader, &other);
+                    world.wires.cut(&other, &leader);
+                }
+            }
+            world.trace.line(format_args!("  around {leader}"));
+            self.lasts().await;
+            world.wires.heal();
+        }
+        world.wires.set_weather(fair());
     }
 
     async fn storm(&mut self, world: &mut World) {
@@ -282,6 +321,60 @@ impl Faults {
         self.up(world, &name).await
     }
 
+    /// A bit of a node's log changes while it is down. Either nothing hangs on it, or the log says so and does not
+    /// open; its node is then given an empty disk, as its operator would do.
+    async fn bit_rot(&mut self, world: &mut World) -> Result<(), SimError> {
+        let (name, seed) = (self.node(world), self.dice.random());
+        let alone = world.nodes.get(&name).is_none_or(|n| world.of_domain(n.domain()).count() < 3);
+        if self.wiped || alone {
+            return self.restart(world).await;
+        }
+        self.down(world, &name, Rows::Kept).await?;
+        if let Some(node) = world.nodes.get(&name) {
+            node.disk().rot(seed);
+        }
+        match self.up(world, &name).await {
+            Err(SimError::Part(words)) if words.contains("damaged") => {
+                world.trace.line(format_args!("  {words}"));
+                self.wiped = true;
+                self.down(world, &name, Rows::Wiped).await?;
+                self.up(world, &name).await
+            }
+            other => other,
+        }
+    }
+
+    /// A node that leads a users group, and the group.
+    fn leader(&mut self, world: &World) -> Option<(NodeName, Arc<Group>)> {
+        let leading = world.nodes.values().filter_map(|node| {
+            let groups = node.body()?.groups();
+            let group = groups.iter().find(|g| g.leads() && g.id().pinned_to().is_some())?;
+            Some((node.name().clone(), Arc::clone(group)))
+        });
+        leading.collect::<Vec<_>>().choose(&mut self.dice).cloned()
+    }
+
+    /// A leader of a users group errs and takes a node of another domain for a member. Its own log refuses, which
+    /// ends it; what it did is nowhere.
+    async fn member_abroad(&mut self, world: &mut World) -> Result<(), SimError> {
+        let Some((name, group)) = self.leader(world) else { return Ok(()) };
+        let stranger = world.nodes.values().find(|node| {
+            admit(group.id(), node.name().as_str(), &node.plan().identity.domain).is_err()
+        });
+        let Some(stranger) = stranger else { return Ok(()) };
+        let member = Member::from(stranger.plan().identity.site());
+        world.trace.line(format_args!("  {name} lets {} into {}", member.name, group.id()));
+        let added = timeout(ANSWERS, group.raft().add_learner(STRANGER, member, false)).await;
+        if let Ok(Ok(_)) = added {
+            self.observer.note("members stand at home", format!("{name} let a stranger in"));
+        }
+        drop(group);
+        let rows = self.rows();
+        self.down(world, &name, rows).await?;
+        self.lasts().await;
+        self.up(world, &name).await
+    }
+
     /// A clock is wrong for a while: by seconds, or by more than a node may be ready with.
     async fn clock(&mut self, world: &mut World) {
         let name = self.node(world);
@@ -316,6 +409,11 @@ impl World {
             .iter()
             .filter_map(|(name, domain, _)| Some((name.parse().ok()?, (*domain).to_owned())));
         nodes.chain(routers).collect()
+    }
+
+    /// Whether both are nodes, and neither a router.
+    fn are_nodes(&self, one: &NodeName, other: &NodeName) -> bool {
+        self.nodes.contains_key(one) && self.nodes.contains_key(other)
     }
 
     /// Starts a node and watches it.

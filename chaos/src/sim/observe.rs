@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bailiwick_core::ids::GroupId;
+use bailiwick_core::placement::admit;
 use bailiwick_net::Supervisor;
 use bailiwick_node::cluster::Group;
+use bailiwick_node::raft::types::Membership;
 use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver as _;
 
@@ -56,6 +59,9 @@ impl Observer {
 
     async fn leading(self, node: String, group: Arc<Group>) {
         let (id, mut metrics) = (group.id().to_string(), group.raft().metrics());
+        // What its disk told it: a membership that its log is about to refuse is not yet there.
+        let found = metrics.borrow_watched().membership_config.membership().clone();
+        self.stands(&node, group.id(), &found);
         drop(group);
         loop {
             let (state, term) = {
@@ -87,8 +93,19 @@ impl Observer {
         }
     }
 
+    /// Notes members that stand where the group's data may not be.
+    fn stands(&self, node: &str, group: &GroupId, members: &Membership) {
+        let refusals = members
+            .nodes()
+            .filter_map(|(_, member)| admit(group, member.name.as_str(), &member.domain).err());
+        for refusal in refusals {
+            self.note("members stand at home", format!("{node}: {refusal}"));
+        }
+    }
+
     async fn applying(self, node: String, group: Arc<Group>) {
-        let (id, reader) = (group.id().to_string(), group.reader().clone());
+        let (group_id, reader) = (group.id().clone(), group.reader().clone());
+        let id = group_id.to_string();
         drop(group);
         let (mut announced, mut last) = (reader.applied(), 0);
         loop {
@@ -100,6 +117,7 @@ impl Observer {
                 self.seen().found.push(("applied only rises", words));
             }
             last = told;
+            self.stands(&node, &group_id, state.membership.membership());
             self.holds(&node, &id, state.applied_index(), digest);
             if announced.changed().await.is_err() {
                 return;

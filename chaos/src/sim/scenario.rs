@@ -21,12 +21,16 @@ pub enum Kind {
     Isolate,
     /// A node hears and is not heard.
     OneWay,
+    /// A node is cut off from the other nodes, and routers still reach it.
+    Deaf,
     /// Some ways are cut, drawn one by one.
     SomeWays,
     /// A domain is cut off from the others.
     DomainCut,
     /// Delay, loss, and connections that break.
     Storm,
+    /// Leaders are cut off in bad weather, so that others stand for election side by side.
+    StormyElection,
     /// A disk takes long.
     SlowDisk,
     /// A disk's syncs fail.
@@ -35,6 +39,10 @@ pub enum Kind {
     FullDisk,
     /// A clock is wrong.
     Clock,
+    /// A bit of a disk changes while its node is down.
+    BitRot,
+    /// A leader is told to let a node of another domain in.
+    MemberAbroad,
 }
 
 /// What a run is made of.
@@ -104,11 +112,11 @@ impl Scenario {
         match self {
             Self::Calm => &[],
             Self::Power => &[K::PowerCut, K::PowerCutAtCall, K::PowerCutOfAll, K::Restart],
-            Self::Partitions => &[K::Isolate, K::OneWay, K::SomeWays, K::DomainCut],
-            Self::Weather => &[K::Storm],
-            Self::Disks => &[K::SlowDisk, K::FailingDisk, K::FullDisk],
+            Self::Partitions => &[K::Isolate, K::OneWay, K::Deaf, K::SomeWays, K::DomainCut],
+            Self::Weather => &[K::Storm, K::StormyElection],
+            Self::Disks => &[K::SlowDisk, K::FailingDisk, K::FullDisk, K::BitRot],
             Self::Clocks => &[K::Clock],
-            Self::Members => &[K::Wipe, K::Restart, K::Isolate],
+            Self::Members => &[K::Wipe, K::Restart, K::Isolate, K::MemberAbroad],
             Self::Everything => &[
                 K::PowerCut,
                 K::PowerCutAtCall,
@@ -117,13 +125,17 @@ impl Scenario {
                 K::Wipe,
                 K::Isolate,
                 K::OneWay,
+                K::Deaf,
                 K::SomeWays,
                 K::DomainCut,
                 K::Storm,
+                K::StormyElection,
                 K::SlowDisk,
                 K::FailingDisk,
                 K::FullDisk,
                 K::Clock,
+                K::BitRot,
+                K::MemberAbroad,
             ],
         }
     }

@@ -5,6 +5,7 @@ mod dataset;
 mod error;
 mod eval;
 mod events_file;
+mod examples;
 mod movielens;
 mod people;
 mod places;
@@ -52,13 +53,17 @@ impl std::str::FromStr for Choice {
 /// # Errors
 /// [`DataError`], naming file, line and how to mend it.
 pub fn load(choice: &Choice, path: Option<&Path>) -> Result<Dataset, DataError> {
-    match (choice, path) {
+    let mut dataset = match (choice, path) {
         (Choice::MovieLens, None) => movielens::embedded(),
         (Choice::MovieLens, Some(directory)) => movielens::from_directory(directory),
         (Choice::BookCrossing, Some(directory)) => bookcrossing::from_directory(directory),
         (Choice::BookCrossing, None) => Err(DataError::NoPath),
         (Choice::Events(file), _) => events_file::load(file),
+    }?;
+    if dataset.people.iter().all(|person| person.example.is_none()) {
+        examples::choose(&mut dataset);
     }
+    Ok(dataset)
 }
 
 #[cfg(test)]

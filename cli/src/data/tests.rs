@@ -132,6 +132,8 @@ fn book_crossing_has_real_homes_and_minors() {
     assert_eq!(rates, 277_929);
     assert!(books.events.iter().all(|(_, e)| e.value.is_none_or(|v| (0.5..=5.0).contains(&v))));
     assert_eq!(books.people[0].made_up, [Fact::Consent, Fact::Toggle]);
+    let examples = books.people.iter().filter(|p| p.example.is_some()).count();
+    assert!(examples >= 5, "{examples} situations are shown");
 }
 
 #[test]

@@ -90,7 +90,7 @@ pub(super) fn encode(vault: &Vault, batch: &Batch) -> Result<Vec<u8>, BufferErro
 }
 
 /// Reads a file as far as it stands in the clear.
-pub(super) fn decode(bytes: &[u8]) -> Result<BufferedEvents, BufferError> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<BufferedEvents, BufferError> {
     let at = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or(BufferError::Torn)?;
     let (body, checksum) = bytes.split_at(at);
     if crc32fast::hash(body).to_be_bytes() != checksum {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream;
+use openraft::entry::RaftPayload as _;
 use openraft::raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest};
 use prost::Message as _;
 
@@ -22,6 +23,7 @@ use crate::control::{ControlState, may_propose};
 use crate::mutant::{Mutant, planted};
 use crate::raft::address;
 use crate::raft::codec::{CodecError, Wire};
+use crate::raft::guard::placement_guard;
 use crate::raft::types::{Snapshot, SnapshotMeta, TypeConfig, Vote};
 use crate::store::StoreError;
 
@@ -83,6 +85,7 @@ impl Incoming {
         let bytes = match lane.kind {
             LaneKind::Append => {
                 let request = AppendEntriesRequest::<TypeConfig>::decode(body)?;
+                lawful(group, &request)?;
                 raft.append_entries(request).await.map_err(|e| broken(&e))?.encode()
             }
             LaneKind::Vote => {
@@ -131,14 +134,19 @@ impl Incoming {
         let group = Arc::clone(self.group(&lane)?);
         let Some(first) = next(&mut rx).await? else { return Ok(()) };
         meant_for(&group, &first)?;
-        let requests = stream::unfold((Some(first), rx), |(first, mut rx)| async {
-            // A stream that is lost or garbled just ends: the leader opens another.
-            let frame = match first {
-                Some(first) => first,
-                None => rx.recv().await.ok()??,
-            };
-            let request = AppendEntriesRequest::<TypeConfig>::decode(frame).ok()?;
-            Some((request, (None, rx)))
+        let here = Arc::clone(&group);
+        let requests = stream::unfold((Some(first), rx), move |(first, mut rx)| {
+            let here = Arc::clone(&here);
+            async move {
+                // A stream that is lost, garbled or unlawful just ends: the leader opens another.
+                let frame = match first {
+                    Some(first) => first,
+                    None => rx.recv().await.ok()??,
+                };
+                let request = AppendEntriesRequest::<TypeConfig>::decode(frame).ok()?;
+                lawful(&here, &request).ok()?;
+                Some((request, (None, rx)))
+            }
         });
         let mut results = Box::pin(group.raft().stream_append(Box::pin(requests)));
         while let Some(result) = results.next().await {
@@ -186,6 +194,17 @@ fn meant_for(group: &Group, message: &Bytes) -> Result<(), Failure> {
         true => Ok(()),
         false => Err(Failure::new(Kind::Stale, "this node is another member of the group now")),
     }
+}
+
+/// Refuses entries that would let somebody abroad in, before Raft sees them: its storage would refuse them too, but
+/// a storage that refuses ends the node, and a leader that errs must not end its followers.
+fn lawful(group: &Group, request: &AppendEntriesRequest<TypeConfig>) -> Result<(), Failure> {
+    let guard = placement_guard(group.id().clone());
+    let memberships = request.entries.iter().filter_map(|entry| entry.payload.get_membership());
+    memberships.into_iter().try_for_each(|membership| guard(&membership)).map_err(|refusal| {
+        tracing::error!(group = %group.id(), %refusal, "entries were refused");
+        Failure::new(Kind::Refused, refusal.to_string())
+    })
 }
 
 fn storage(error: StoreError) -> Failure {

@@ -9,7 +9,7 @@ pub mod disk;
 pub mod error;
 mod gc;
 mod index;
-mod record;
+pub(crate) mod record;
 mod replay;
 mod segment;
 pub mod segment_log;

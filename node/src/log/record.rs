@@ -166,7 +166,7 @@ pub(crate) fn encode(record: &Record, salt: u32, synced: u32, out: &mut Vec<u8>)
 }
 
 /// Puts a head with a checksum before what is counted.
-fn frame(counted: &[u8], salt: u32, out: &mut Vec<u8>) {
+pub(crate) fn frame(counted: &[u8], salt: u32, out: &mut Vec<u8>) {
     out.extend(MAGIC);
     out.extend(u32::try_from(counted.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend(checksum(salt, counted).to_le_bytes());

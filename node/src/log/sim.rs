@@ -83,6 +83,13 @@ impl Dice {
     }
 }
 
+impl Dice {
+    /// A place in a list of this length; 0 where it is empty.
+    fn place(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(u64::try_from(length).unwrap_or(u64::MAX))).unwrap_or_default()
+    }
+}
+
 impl SimDisk {
     /// Calls counted so far that change or sync something.
     #[must_use]
@@ -100,6 +107,21 @@ impl SimDisk {
     pub fn cut_power_at(&self, nth: u64) {
         let mut state = lock(&self.state);
         state.plan = Some((state.calls + nth, Fault::PowerCut));
+    }
+
+    /// Bit rot: one bit of one file has changed. Which, `seed` says. A disk without bytes stays as it is.
+    pub fn rot(&self, seed: u64) {
+        let mut dice = Dice(seed);
+        let state = lock(&self.state);
+        let written: Vec<&Node> =
+            state.files.values().filter(|node| !lock(node).durable.is_empty()).collect();
+        let Some(node) = written.get(dice.place(written.len())) else { return };
+        let mut content = lock(node);
+        let (at, bit) = (dice.place(content.durable.len()), dice.below(8));
+        let Content { seen, durable, .. } = &mut *content;
+        for byte in [seen.get_mut(at), durable.get_mut(at)].into_iter().flatten() {
+            *byte ^= 1 << bit;
+        }
     }
 
     /// What is found after the power has failed: all that was synced, and of the rest whatever `seed`

@@ -28,13 +28,11 @@ pub fn to(member: RaftId, message: &Bytes) -> Bytes {
     addressed.into()
 }
 
-/// Whether a message is meant for `member`. One without an address, from an older build, is meant for whoever
-/// gets it; one that can't be read is refused by whoever decodes it.
+/// Whether a message is meant for `member`. One that names nobody is meant for nobody.
 #[must_use]
 pub fn is_for(member: RaftId, message: &Bytes) -> bool {
     let form = message.get(1..).map(AddressForm::decode);
-    let to = form.and_then(Result::ok).map_or(0, |form| form.to);
-    to == 0 || to == member
+    form.and_then(Result::ok).is_some_and(|form| form.to == member)
 }
 
 #[cfg(test)]
@@ -49,7 +47,7 @@ mod tests {
         let plain = vote.encode();
         let addressed = to(42, &plain);
         assert!(is_for(42, &addressed) && !is_for(41, &addressed));
-        assert!(is_for(41, &plain), "an older build names nobody");
+        assert!(!is_for(7, &plain), "it names nobody");
         assert_eq!(Vote::decode(addressed).unwrap(), vote);
     }
 }

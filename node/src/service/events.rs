@@ -117,7 +117,7 @@ impl State {
                 if !self.is_home(law) {
                     self.tell_home(caller, law).await?;
                 }
-                #[cfg(feature = "mutants")]
+                #[cfg(any(feature = "mutants", debug_assertions))]
                 if planted(Mutant::TellAbroad) {
                     self.tell_abroad(&incoming.key).await?;
                 }

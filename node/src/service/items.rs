@@ -38,7 +38,7 @@ impl State {
     }
 
     /// What no code may do: see [`crate::mutant::Mutant::TellAbroad`].
-    #[cfg(feature = "mutants")]
+    #[cfg(any(feature = "mutants", debug_assertions))]
     pub(super) async fn tell_abroad(&self, person: &crate::seal::PersonKey) -> Result<(), Failure> {
         let key: String = person.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         let item = v1::Item { item: format!("users-eu-{key}"), ..v1::Item::default() };

@@ -22,7 +22,7 @@ use crate::seal::{DataKey, PersonKey, TENANT};
 const SLICES_MAX: usize = 256;
 
 /// Reads a command and checks that this version and tenant know it.
-pub(super) fn read(command: &[u8]) -> Result<UsersCommand, Refused> {
+pub(crate) fn read(command: &[u8]) -> Result<UsersCommand, Refused> {
     let command = UsersCommand::decode(command)
         .map_err(|_| Refused::malformed("the command could not be read"))?;
     match command.format {

@@ -8,7 +8,7 @@
 //! clear. Counters name items, since they count people and name none.
 
 mod aggregate;
-mod apply;
+pub(crate) mod apply;
 mod blocks;
 mod command;
 mod consent;
