@@ -29,6 +29,7 @@ use error::Remedy;
 pub use held::{BufferBounds, Waiting};
 use held::{Held, Ticket};
 
+use crate::raft::offload::Offload;
 use crate::users::Vault;
 
 const WHOLE: &str = "events";
@@ -66,6 +67,7 @@ pub struct Flushed {
 pub struct EventBuffer {
     dir: PathBuf,
     bounds: BufferBounds,
+    offload: Offload,
     held: Mutex<Held>,
     /// One round of delivery at a time.
     flushing: tokio::sync::Mutex<()>,
@@ -73,16 +75,18 @@ pub struct EventBuffer {
 
 impl EventBuffer {
     /// Opens the buffer in `dir`, made if there is none, and finds what an earlier process left: whole
-    /// files wait on, a file that was never acknowledged goes, a torn one is set aside.
+    /// files wait on, a file that was never acknowledged goes, a torn one is set aside. What waits is read
+    /// where `offload` says.
     ///
     /// # Errors
     /// [`BufferError::Io`].
-    pub fn open(dir: &Path, bounds: BufferBounds) -> Result<Self, BufferError> {
+    pub fn open(dir: &Path, bounds: BufferBounds, offload: Offload) -> Result<Self, BufferError> {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(dir).map_err(BufferError::io("create", dir))?;
         let buffer = Self {
             dir: dir.to_owned(),
             bounds,
+            offload,
             held: Mutex::new(Held::default()),
             flushing: tokio::sync::Mutex::new(()),
         };
@@ -232,7 +236,9 @@ impl EventBuffer {
         vault_of: &impl Fn(&GroupId) -> Option<Arc<Vault>>,
     ) -> Result<Option<(GroupId, Pinned<Batch>)>, BufferError> {
         let path = self.path(ticket, WHOLE);
-        let bytes = tokio::fs::read(&path).await.map_err(BufferError::io("read", &path))?;
+        let from = path.clone();
+        let read = self.offload.call(move || fs::read(from)).await.flatten();
+        let bytes = read.map_err(BufferError::io("read", &path))?;
         let file = decode(&bytes)?;
         let group: GroupId = file.group.parse()?;
         let Some(vault) = vault_of(&group) else { return Ok(None) };

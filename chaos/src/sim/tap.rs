@@ -16,7 +16,7 @@ pub const MARK: &str = "cnry-";
 struct Seen {
     frames: u64,
     bytes: u64,
-    /// The sum of all frames' digests: frames of one instant may change places between two runs.
+    /// Of all frames, in their order.
     digest: u64,
     /// Keys that stand for a person, with their hexadecimal digits and the person's home.
     keys: BTreeMap<Vec<u8>, (String, String)>,
@@ -56,10 +56,10 @@ impl Tap {
         let mut seen = self.seen();
         seen.frames += 1;
         seen.bytes += bytes.len() as u64;
-        let digest = Sha256::new().chain_update(from.as_str()).chain_update(to.as_str());
+        let digest = Sha256::new().chain_update(seen.digest.to_be_bytes());
+        let digest = digest.chain_update(from.as_str()).chain_update(to.as_str());
         let digest = digest.chain_update(bytes).finalize();
-        let first = digest.first_chunk().copied().unwrap_or_default();
-        seen.digest = seen.digest.wrapping_add(u64::from_be_bytes(first));
+        seen.digest = u64::from_be_bytes(digest.first_chunk().copied().unwrap_or_default());
         let link = format!("on the link from {from} to {to}");
         if at(from) == at(to) {
             seen.inside(at(from), bytes);

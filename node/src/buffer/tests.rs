@@ -40,14 +40,16 @@ impl Story {
 
     fn within(bounds: BufferBounds) -> Self {
         let root = tempfile::tempdir().unwrap();
-        let buffer = EventBuffer::open(&root.path().join("buffer"), bounds).unwrap();
+        let buffer =
+            EventBuffer::open(&root.path().join("buffer"), bounds, Offload::Inline).unwrap();
         Self { root, buffer }
     }
 
     /// The process ends, however, and another one opens the same directory.
     fn restarted(self) -> Self {
         let bounds = self.buffer.bounds;
-        let buffer = EventBuffer::open(&self.root.path().join("buffer"), bounds).unwrap();
+        let buffer =
+            EventBuffer::open(&self.root.path().join("buffer"), bounds, Offload::Inline).unwrap();
         Self { root: self.root, buffer }
     }
 

@@ -311,9 +311,9 @@ impl Opening<'_> {
         let control_group = control_group.ok_or_else(|| StartError::Domain(domain.to_string()))?;
         let keys =
             self.bundle.domains.iter().map(|(name, trust)| (name.clone(), trust.receipt_key));
-        let buffer =
-            EventBuffer::open(&self.config.data_dir.join("buffer"), BufferBounds::default())?;
         let Seams { clock, entropy, offload, .. } = self.seams.clone();
+        let folder = self.config.data_dir.join("buffer");
+        let buffer = EventBuffer::open(&folder, BufferBounds::default(), offload)?;
         let folder = self.config.data_dir.join("decisions");
         let decisions = Decisions::open(&folder, self.tasks, offload)?;
         let revisions = RevisionKeys::new(cluster_key, domain.clone(), &secret);
