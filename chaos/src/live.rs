@@ -42,6 +42,10 @@ pub enum Fault {
     DomainGone,
     /// A leader is alone for a while and then killed, before the others hear what it did meanwhile.
     LeaderAlone,
+    /// All nodes of a domain are stopped in order and started again, one after the other.
+    Rolling,
+    /// The same, each with a new key and certificate.
+    Certificates,
 }
 
 impl Fault {
@@ -154,6 +158,18 @@ async fn hurt(cluster: &Cluster, fault: Fault, lasts: Duration, draws: &mut ChaC
             for node in cluster.nodes_of("eu") {
                 cluster.kill(&node).await;
             }
+        }
+        Fault::Rolling | Fault::Certificates => {
+            let domain = ["eu", "us", "in"].choose(draws).copied().unwrap_or("eu");
+            for node in cluster.nodes_of(domain) {
+                cluster.stop(&node).await;
+                if fault == Fault::Certificates {
+                    cluster.renew_certificate(&node);
+                }
+                cluster.revive(&node);
+                cluster.ready(&node).await;
+            }
+            return;
         }
         Fault::LeaderAlone => {
             let leader = cluster.leads("users-eu-0").await.unwrap_or(node);

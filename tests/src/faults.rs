@@ -9,6 +9,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bailiwick::client::Client;
+use bailiwick_core::ids::ClusterName;
+use bailiwick_net::pki::{self, Life};
+use bailiwick_net::{Identity, Role};
 
 use crate::cluster::Cluster;
 use crate::wait::eventually;
@@ -25,6 +28,8 @@ pub enum Signal {
     Stop,
     /// Lets it go on.
     Continue,
+    /// Asks it to end in order.
+    Terminate,
 }
 
 fn send(pid: &str, signal: Signal) {
@@ -32,6 +37,7 @@ fn send(pid: &str, signal: Signal) {
         Signal::Kill => "-KILL",
         Signal::Stop => "-STOP",
         Signal::Continue => "-CONT",
+        Signal::Terminate => "-TERM",
     };
     let line = format!("kill {flag} {pid}");
     Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).status().unwrap();
@@ -189,11 +195,49 @@ impl Cluster {
 
     /// Ends a node's process as the kernel's memory killer would, and waits until it is gone.
     pub async fn kill(&self, node: &str) {
-        self.signal(node, Signal::Kill);
-        eventually("a killed process is gone", BACK, || async {
+        self.ends(node, Signal::Kill).await;
+    }
+
+    /// Asks a node's process to end in order, and waits until it is gone.
+    pub async fn stop(&self, node: &str) {
+        self.ends(node, Signal::Terminate).await;
+    }
+
+    async fn ends(&self, node: &str, signal: Signal) {
+        self.signal(node, signal);
+        eventually("a process is gone", BACK, || async {
             if self.runs(node) { Err(format!("{node} runs")) } else { Ok(()) }
         })
         .await;
+    }
+
+    /// Gives a node a new key and certificate, which it reads when it starts.
+    ///
+    /// # Panics
+    /// When it can't be issued.
+    pub fn renew_certificate(&self, node: &str) {
+        let (region, _) = node.rsplit_once('-').unwrap();
+        let (domain, _) = region.split_once('-').unwrap();
+        let own = self.layout().node(node).join("identity");
+        let (fresh, old) = (own.with_extension("new"), own.with_extension("old"));
+        let identity = Identity {
+            cluster: self.cluster_name(),
+            domain: domain.parse().unwrap(),
+            region: region.parse().unwrap(),
+            role: Role::Node,
+            name: node.parse().unwrap(),
+        };
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        pki::issue(&self.layout().pki(), &identity, &names, &fresh, Life::default()).unwrap();
+        fs::rename(&own, &old).unwrap();
+        fs::rename(&fresh, &own).unwrap();
+        fs::remove_dir_all(&old).unwrap();
+    }
+
+    fn cluster_name(&self) -> ClusterName {
+        let trust = fs::read_to_string(self.layout().trust().join("trust.toml")).unwrap();
+        let trust: toml::Table = trust.parse().unwrap();
+        trust["cluster"].as_str().unwrap().parse().unwrap()
     }
 
     /// Starts a node's process again.
