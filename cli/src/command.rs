@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::{bench, dev, eval, pki, policy, serve};
+use crate::{bench, dev, eval, learn, pki, policy, serve};
 
 /// An edge-distributed recommendation cluster with jurisdiction-aware routing.
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ enum Command {
     Pki(pki::Command),
     /// Drive a running cluster and print latencies beside the floor, or measure the vector index.
     Bench(Box<bench::ann::BenchCommand>),
+    /// Learn from all domains' people, in federation, and serve what comes of it.
+    Learn(Box<learn::LearnArgs>),
     /// Learn from a public split and print how good and how fair the slates are.
     Eval(eval::EvalArgs),
 }
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Node(args) => block_on(serve::node(args)),
         Command::Router(args) => block_on(serve::router(args)),
         Command::Bench(args) => block_on(bench::ann::command(*args)),
+        Command::Learn(args) => block_on(learn::command(*args)),
         Command::Eval(args) => done(eval::command(&args)),
     }
 }

@@ -6,6 +6,7 @@ pub mod command;
 pub mod data;
 pub mod dev;
 pub mod eval;
+pub mod learn;
 pub mod pki;
 pub mod policy;
 pub mod serve;

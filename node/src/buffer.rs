@@ -22,7 +22,7 @@ use bailiwick_core::ids::{GroupId, UnixMillis};
 use bailiwick_core::pinned::Pinned;
 use futures::future::BoxFuture;
 
-pub use batch::{Batch, Facts};
+pub use batch::Batch;
 use batch::{decode, encode, unseal};
 pub use error::BufferError;
 use error::Remedy;

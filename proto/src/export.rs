@@ -76,7 +76,8 @@ macro_rules! exports {
 }
 
 // INVARIANT: nothing here holds what a person did. A token and a receipt are the person's own
-// statements, sent to or from their home; the others speak of machines.
+// statements, sent to or from their home; what a domain tells a run of learning is masked, and shows
+// nothing but its shape; models are sums over at least k_min people; the others speak of machines.
 exports! {
     peer::Hello,
     peer::ReceiptRequest,
@@ -84,5 +85,14 @@ exports! {
     peer::SliceNotice,
     peer::SliceNoticeAnswer,
     peer::StatusRequest,
+    peer::LearnAsk,
+    peer::LearnTell,
+    peer::LearnKeyRequest,
+    peer::LearnKey,
+    peer::ModelOffer,
+    peer::ModelRequest,
+    peer::ModelPart,
+    peer::ServingRequest,
+    peer::Serving,
     v1::ClusterStatus,
 }

@@ -12,6 +12,7 @@ use bailiwick_proto::v1;
 use bailiwick_proto::v1::cluster_server::{Cluster, ClusterServer};
 use bailiwick_proto::v1::events_server::{Events, EventsServer};
 use bailiwick_proto::v1::items_server::{Items, ItemsServer};
+use bailiwick_proto::v1::learning_server::{Learning, LearningServer};
 use bailiwick_proto::v1::person_server::{Person, PersonServer};
 use bailiwick_proto::v1::policies_server::{Policies, PoliciesServer};
 use bailiwick_proto::v1::probe_server::{Probe, ProbeServer};
@@ -52,6 +53,7 @@ pub(crate) fn routes(
         .add_service(ItemsServer::new(api.clone()).max_decoding_message_size(most))
         .add_service(PoliciesServer::new(api.clone()).max_decoding_message_size(most))
         .add_service(ClusterServer::new(api.clone()).max_decoding_message_size(most))
+        .add_service(LearningServer::new(api.clone()).max_decoding_message_size(most))
         .add_service(ProbeServer::new(api).max_decoding_message_size(most + 1024))
         .add_service(HealthServer::new(HealthService::from_health_reporter(health)))
         .add_service(reflection);
@@ -231,6 +233,33 @@ impl Cluster for Api {
     ) -> Answered<v1::ClusterStatus> {
         let visit = visit(&request)?;
         Ok(Response::new(self.0.cluster_status(&visit).await?))
+    }
+}
+
+#[tonic::async_trait]
+impl Learning for Api {
+    async fn start(
+        &self,
+        request: Request<v1::StartLearningRequest>,
+    ) -> Answered<v1::LearningStatus> {
+        let visit = visit(&request)?;
+        Ok(Response::new(self.0.start_learning(&visit, request.into_inner()).await?))
+    }
+
+    async fn status(
+        &self,
+        request: Request<v1::LearningStatusRequest>,
+    ) -> Answered<v1::LearningStatus> {
+        let visit = visit(&request)?;
+        Ok(Response::new(self.0.learning_status(&visit).await?))
+    }
+
+    async fn roll_back(
+        &self,
+        request: Request<v1::RollBackModelRequest>,
+    ) -> Answered<v1::LearningStatus> {
+        let visit = visit(&request)?;
+        Ok(Response::new(self.0.roll_back_model(&visit).await?))
     }
 }
 

@@ -141,6 +141,12 @@ async fn perform(edge: &Edge, visit: &Visit, parts: &mut Parts, body: Body) -> A
             message(&edge.get_policy(&request)?)
         }
         Operation::ClusterStatus => message(&edge.cluster_status(visit).await?),
+        Operation::StartLearning => message(&edge.start_learning(visit, read(&text)?).await?),
+        Operation::LearningStatus => message(&edge.learning_status(visit).await?),
+        Operation::RollBackModel => {
+            let v1::RollBackModelRequest {} = read(&text)?;
+            message(&edge.roll_back_model(visit).await?)
+        }
         Operation::Echo => message(&edge.echo(visit, read(&text)?).await?),
     }
 }

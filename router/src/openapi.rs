@@ -73,6 +73,8 @@ fn request(operation: Operation, schemas: &mut SchemaGenerator) -> Value {
         Operation::RecordEvents => refer::<v1::RecordEventsRequest>(schemas),
         Operation::PutConsent => refer::<v1::PutConsentRequest>(schemas),
         Operation::PutInterests => refer::<v1::PutInterestsRequest>(schemas),
+        Operation::StartLearning => refer::<v1::StartLearningRequest>(schemas),
+        Operation::RollBackModel => refer::<v1::RollBackModelRequest>(schemas),
         Operation::Echo => refer::<v1::EchoRequest>(schemas),
         _ => refer::<v1::RecommendRequest>(schemas),
     }
@@ -91,6 +93,9 @@ fn answer(operation: Operation, schemas: &mut SchemaGenerator) -> Value {
         Operation::ListPolicies => refer::<v1::ListPoliciesResponse>(schemas),
         Operation::GetPolicy => refer::<v1::Policy>(schemas),
         Operation::ClusterStatus => refer::<v1::ClusterStatus>(schemas),
+        Operation::StartLearning | Operation::LearningStatus | Operation::RollBackModel => {
+            refer::<v1::LearningStatus>(schemas)
+        }
         Operation::Echo => refer::<v1::EchoResponse>(schemas),
     }
 }

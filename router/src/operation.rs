@@ -34,6 +34,12 @@ pub enum Operation {
     GetPolicy,
     /// The cluster's state.
     ClusterStatus,
+    /// Beginning a run of learning.
+    StartLearning,
+    /// How learning is, and which model is served.
+    LearningStatus,
+    /// Serving the model before again.
+    RollBackModel,
     /// The floor that latencies are measured against.
     Echo,
 }
@@ -75,7 +81,7 @@ pub(crate) enum Class {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Recommend,
         Self::RecordEvents,
         Self::GetConsent,
@@ -89,6 +95,9 @@ impl Operation {
         Self::ListPolicies,
         Self::GetPolicy,
         Self::ClusterStatus,
+        Self::StartLearning,
+        Self::LearningStatus,
+        Self::RollBackModel,
         Self::Echo,
     ];
 
@@ -115,6 +124,11 @@ impl Operation {
             Self::ListPolicies => (M::GET, "/v1/policies", "Policies/List", "list_policies"),
             Self::GetPolicy => (M::GET, "/v1/policies/{pack}", "Policies/Get", "get_policy"),
             Self::ClusterStatus => (M::GET, "/v1/cluster", "Cluster/Status", "cluster_status"),
+            Self::StartLearning => (M::POST, "/v1/learning", "Learning/Start", "start_learning"),
+            Self::LearningStatus => (M::GET, "/v1/learning", "Learning/Status", "learning_status"),
+            Self::RollBackModel => {
+                (M::POST, "/v1/learning/rollback", "Learning/RollBack", "roll_back_model")
+            }
             Self::Echo => (M::POST, "/v1/probe", "Probe/Echo", "echo"),
         }
     }
@@ -156,7 +170,11 @@ impl Operation {
             Self::PutItems | Self::DeleteItem => Access::Scoped(&[Scope::ItemsWrite]),
             Self::GetItem => Access::Token,
             Self::ListPolicies | Self::GetPolicy => Access::Scoped(&[Scope::PolicyRead]),
-            Self::ClusterStatus | Self::Echo => Access::Scoped(&[Scope::ClusterAdmin]),
+            Self::ClusterStatus
+            | Self::StartLearning
+            | Self::LearningStatus
+            | Self::RollBackModel
+            | Self::Echo => Access::Scoped(&[Scope::ClusterAdmin]),
         }
     }
 
@@ -180,6 +198,8 @@ impl Operation {
             | Self::RecordEvents
             | Self::PutConsent
             | Self::PutInterests
+            | Self::StartLearning
+            | Self::RollBackModel
             | Self::Echo => Content::Message,
             _ => Content::Nothing,
         }
@@ -203,6 +223,10 @@ impl Operation {
     pub(crate) fn patience(self, default: Duration) -> Duration {
         match self {
             Self::PutItems | Self::Export => default.max(Duration::from_secs(30)),
+            // The leader of the control group may be far away, and all nodes are asked what they serve.
+            Self::StartLearning | Self::LearningStatus | Self::RollBackModel => {
+                default.max(Duration::from_secs(10))
+            }
             _ => default,
         }
     }

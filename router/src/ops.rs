@@ -159,6 +159,30 @@ impl Edge {
         self.ask(visit, Effect::Read, call).await
     }
 
+    pub(crate) async fn start_learning(
+        &self,
+        visit: &Visit,
+        request: v1::StartLearningRequest,
+    ) -> Answer<v1::LearningStatus> {
+        let call = calling!(start_learning, |caller| edge::StartLearningCall {
+            caller: Some(caller),
+            request: Some(request),
+        });
+        self.ask(visit, Effect::Write, call).await
+    }
+
+    pub(crate) async fn learning_status(&self, visit: &Visit) -> Answer<v1::LearningStatus> {
+        let call =
+            calling!(learning_status, |caller| edge::LearningStatusCall { caller: Some(caller) });
+        self.ask(visit, Effect::Read, call).await
+    }
+
+    pub(crate) async fn roll_back_model(&self, visit: &Visit) -> Answer<v1::LearningStatus> {
+        let call =
+            calling!(roll_back_model, |caller| edge::RollBackModelCall { caller: Some(caller) });
+        self.ask(visit, Effect::Write, call).await
+    }
+
     pub(crate) async fn echo(
         &self,
         visit: &Visit,

@@ -10,6 +10,7 @@ mod load;
 mod plan;
 mod processes;
 mod show;
+mod temporary;
 mod threads;
 mod tokens;
 mod wait;
@@ -18,6 +19,7 @@ pub use args::{Command, DevArgs, RunArgs, TokenArgs};
 pub use error::DevError;
 pub use layout::Layout;
 pub use plan::{DomainPlan, NodePlan, Plan, RouterPlan};
+pub use temporary::Temporary;
 pub use tokens::Tokens;
 
 use std::time::{Duration, Instant};

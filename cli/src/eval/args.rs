@@ -16,6 +16,12 @@ pub struct EvalArgs {
     /// Domains that the people are dealt over; each learns from its own people alone.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub domains: u16,
+    /// Start a cluster of real parts, load it and ask it through its public API.
+    #[arg(long, conflicts_with_all = ["central", "domains", "threads"])]
+    pub cluster: bool,
+    /// With --cluster: sums over the domains, for a quick look.
+    #[arg(long, requires = "cluster")]
+    pub rounds: Option<u32>,
     /// Threads; all that the machine has, where nothing is said.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,

@@ -3,7 +3,10 @@
 use bailiwick_core::kind::Kind;
 use bailiwick_core::learning::LearningError;
 
+use crate::client::ClientError;
 use crate::data::DataError;
+use crate::dev::DevError;
+use crate::learn::LearnError;
 
 /// Why an evaluation could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +20,21 @@ pub enum EvalError {
     /// Nobody has a test item.
     #[error("nobody has a test item: there is nothing to judge by")]
     NoTest,
+    /// The cluster does not run.
+    #[error(transparent)]
+    Dev(#[from] DevError),
+    /// A router did not do what it was asked.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The cluster did not learn.
+    #[error(transparent)]
+    Learn(#[from] LearnError),
+    /// The system gave no runtime.
+    #[error("no runtime: {0}")]
+    Runtime(#[from] std::io::Error),
+    /// The cluster did not take what it was sent.
+    #[error("{0}")]
+    Cluster(String),
     /// A thread that was learning or ranking ended in a panic.
     #[error("a thread of this evaluation broke off")]
     Thread,
@@ -30,6 +48,10 @@ impl EvalError {
             Self::Data(error) => error.kind(),
             Self::Learning(error) => error.kind(),
             Self::NoTest => Kind::Invalid,
+            Self::Dev(_) | Self::Runtime(_) => Kind::Unavailable,
+            Self::Client(error) => error.kind(),
+            Self::Learn(error) => error.kind(),
+            Self::Cluster(_) => Kind::Refused,
             Self::Thread => Kind::Broken,
         }
     }

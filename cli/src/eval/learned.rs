@@ -200,7 +200,7 @@ impl Cost {
 }
 
 /// What Linux counts as the most memory resident.
-fn memory_peak_bytes() -> Option<u64> {
+pub(super) fn memory_peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)

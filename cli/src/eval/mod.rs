@@ -6,6 +6,7 @@
 
 mod args;
 mod bootstrap;
+mod cluster;
 mod error;
 mod learned;
 mod metrics;
@@ -22,6 +23,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::data::Split;
+use cluster::Taught;
 use learned::Learned;
 use metrics::Judge;
 
@@ -35,27 +37,47 @@ pub const AT: usize = 20;
 /// [`EvalError`]: a file that can't be read, a split without test items, options that can't be learned with.
 pub fn run(args: &EvalArgs, mut say: impl FnMut(&str)) -> Result<EvalReport, EvalError> {
     let split = Split::read(&args.path)?;
-    let domains = args.domain_count();
-    let started = Instant::now();
-    let learned = Learned::from(&split, domains, args.threads(), &mut say)?;
-    let learn_seconds = started.elapsed().as_secs_f64();
-    say(&format!("learned in {learn_seconds:.0} s"));
     let judge = Judge::new(&split, args.people_step());
     if judge.people().is_empty() {
         return Err(EvalError::NoTest);
     }
+    if args.cluster {
+        let taught = Taught::from(&split, args, &mut say)?;
+        let (variants, by_domain) = judged(args, &split, &judge, taught.variants(), &mut say)?;
+        let report = EvalReport::new(args, taught.learn_seconds, taught.cost, variants, by_domain);
+        taught.stop();
+        return Ok(report);
+    }
+    let started = Instant::now();
+    let learned = Learned::from(&split, args.domain_count(), args.threads(), &mut say)?;
+    let learn_seconds = started.elapsed().as_secs_f64();
+    say(&format!("learned in {learn_seconds:.0} s"));
+    let (variants, by_domain) = judged(args, &split, &judge, learned.variants(&split), &mut say)?;
+    Ok(EvalReport::new(args, learn_seconds, learned.cost(), variants, by_domain))
+}
+
+/// The figures of every variant, and those of each domain under the whole variant.
+type AllFigures = (BTreeMap<&'static str, VariantFigures>, BTreeMap<String, DomainFigures>);
+
+fn judged(
+    args: &EvalArgs,
+    split: &Split,
+    judge: &Judge<'_>,
+    asked: Vec<Box<dyn Slates + '_>>,
+    say: &mut impl FnMut(&str),
+) -> Result<AllFigures, EvalError> {
     let mut variants = BTreeMap::new();
     let mut by_domain = BTreeMap::new();
-    for variant in learned.variants(&split) {
+    for variant in asked {
         let slates = variant.slates(judge.people(), AT)?;
         let judged = judge.judge(&slates);
         if variant.name() == learned::FULL {
-            by_domain = report::by_domain(&split, &judged, domains);
+            by_domain = report::by_domain(split, &judged, args.domain_count());
         }
         variants.insert(variant.name(), VariantFigures::new(&judged, args.seed));
         say(&format!("judged {}", variant.name()));
     }
-    Ok(EvalReport::new(args, learn_seconds, learned.cost(), variants, by_domain))
+    Ok((variants, by_domain))
 }
 
 /// Runs the evaluation and prints its report.

@@ -41,6 +41,8 @@ fn args(path: &Path) -> EvalArgs {
         path: path.to_owned(),
         central: false,
         domains: 2,
+        cluster: false,
+        rounds: None,
         threads: Some(2),
         every: 1,
         seed: 1,

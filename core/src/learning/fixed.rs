@@ -107,6 +107,11 @@ impl FixedBlock {
         }
     }
 
+    /// The whole part of a number of the first row; none outside, or where it is negative.
+    pub(super) fn whole(&self, column: usize) -> Option<u64> {
+        u64::try_from(self.steps.get(column)? >> WHOLE).ok()
+    }
+
     /// The numbers as real ones, each times `factor`.
     #[must_use]
     pub fn scaled(&self, factor: f64) -> Block {

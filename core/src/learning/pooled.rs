@@ -25,6 +25,16 @@ impl PooledModel {
         Ok(Self { targets, history })
     }
 
+    /// The model of directions and history vectors that another process sent: taken bit by bit as they are,
+    /// so that all domains reckon by the same numbers.
+    ///
+    /// # Errors
+    /// [`LearningError::Shape`] when the two differ in shape.
+    pub fn received(targets: Block, history: Block) -> Result<Self, LearningError> {
+        history.expect_shape(targets.shape())?;
+        Ok(Self { targets, history })
+    }
+
     /// Values of a vector.
     #[must_use]
     pub fn dimensions(&self) -> usize {

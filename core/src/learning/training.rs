@@ -2,7 +2,7 @@
 
 use super::adam::Adam;
 use super::share::{Bounds, Counts};
-use super::{Block, Form, Interactions, LearningError, PooledModel, Round, Share};
+use super::{Block, FixedBlock, Form, Interactions, LearningError, PooledModel, Round, Share};
 
 /// How to learn. The defaults are one setting for every catalogue, chosen on held-out parts of the train
 /// sides of four public data sets; README.md beside this file lists what was tried.
@@ -111,6 +111,26 @@ impl Census {
             pairs: sum.pairs.saturating_add(taken.len() as u64),
         };
         rows.fold(Self { people: 0, pairs: 0 }, add)
+    }
+
+    /// As a share, so that it can be masked and summed as rounds are: of no items, in the counts alone.
+    ///
+    /// # Errors
+    /// [`LearningError::Shape`] never.
+    pub fn to_share(self) -> Result<Share, LearningError> {
+        let mut counts = FixedBlock::zeros(1, 3);
+        let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        counts.add_whole(0, whole(self.pairs));
+        counts.add_whole(1, whole(self.people));
+        Share::new(FixedBlock::zeros(0, 1), FixedBlock::zeros(0, 1), counts)
+    }
+
+    /// The census that a sum of such shares says.
+    #[must_use]
+    pub fn of_share(total: &Share) -> Self {
+        let [_, _, counts] = total.blocks();
+        let whole = |at: usize| counts.whole(at).unwrap_or_default();
+        Self { people: whole(1), pairs: whole(0) }
     }
 
     /// Both together.

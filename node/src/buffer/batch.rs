@@ -1,56 +1,18 @@
 //! A batch and its file.
 
-use bailiwick_core::ids::{Jurisdiction, UnixMillis};
-use bailiwick_core::policy::{AgeBand, Gpc, Service, Word as _};
-use bailiwick_proto::store::{BufferedBody, BufferedEvents, DecisionFacts};
+use bailiwick_core::ids::UnixMillis;
+use bailiwick_proto::store::{BufferedBody, BufferedEvents};
 use prost::Message as _;
 use ring::rand::SystemRandom;
 
 use super::error::BufferError;
 use crate::seal::{DataKey, PersonKey, SealError};
-use crate::users::{NewEvent, Vault, check_events};
+use crate::users::{Facts, NewEvent, Vault, check_events};
 
 /// The version of the buffer's files.
 const FORMAT: u32 = 1;
 /// Bytes of the checksum at a file's end.
 const CHECKSUM_BYTES: usize = 4;
-
-/// What a decision was made from, besides what the person may have changed since.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Facts {
-    /// The person's home jurisdiction.
-    pub home: Jurisdiction,
-    /// Where the request was made.
-    pub location: Jurisdiction,
-    /// The kind of service.
-    pub service: Service,
-    /// The person's age band.
-    pub age_band: AgeBand,
-    /// Whether the global privacy control was sent.
-    pub gpc: Gpc,
-}
-
-impl Facts {
-    fn to_message(&self) -> DecisionFacts {
-        DecisionFacts {
-            home: self.home.as_str().to_owned(),
-            location: self.location.as_str().to_owned(),
-            service: self.service.as_str().to_owned(),
-            age_band: self.age_band.as_str().to_owned(),
-            gpc: self.gpc == Gpc::Sent,
-        }
-    }
-
-    fn of(message: &DecisionFacts) -> Result<Self, BufferError> {
-        Ok(Self {
-            home: Jurisdiction::new(message.home.as_str())?,
-            location: Jurisdiction::new(message.location.as_str())?,
-            service: message.service.parse()?,
-            age_band: message.age_band.parse()?,
-            gpc: if message.gpc { Gpc::Sent } else { Gpc::Absent },
-        })
-    }
-}
 
 /// Events that wait: all that is needed to decide again and to store them.
 #[derive(Debug, Clone, PartialEq)]
@@ -118,7 +80,7 @@ pub(super) fn unseal(vault: &Vault, file: &BufferedEvents) -> Result<Batch, Buff
     Ok(Batch {
         person,
         received: UnixMillis(file.received_ms),
-        facts: Facts::of(&body.facts.unwrap_or_default())?,
+        facts: Facts::of::<BufferError>(&body.facts.unwrap_or_default())?,
         events: body.events.iter().map(NewEvent::of).collect::<Result<_, _>>()?,
     })
 }

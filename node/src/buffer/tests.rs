@@ -8,6 +8,7 @@ use bailiwick_core::policy::{AgeBand, Gpc, Service};
 use futures::future::BoxFuture;
 
 use super::*;
+use crate::users::Facts;
 use crate::users::testing::{NOW, event, person, vault, vault_with};
 
 const GROUP: &str = "users-eu-0";

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bailiwick_ann::{AnnError, LiveIndex, Metric, Options, Space};
 use bailiwick_core::ids::{ItemId, UnixMillis};
+use bailiwick_core::learning::ItemLists;
 use bailiwick_core::ranking::{ItemFacts, Row, Shelf};
 use bailiwick_proto::store::{ItemRow, SpaceRow};
 use bailiwick_proto::v1;
@@ -15,6 +16,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use super::rows::{self, RowKind, SPACE_KEY};
+use crate::learning::model::ServedModel;
 use crate::raft::machine::Reader;
 
 /// Rows read at a time when the catalogue is loaded.
@@ -42,8 +44,18 @@ struct Inner {
     newest: BTreeSet<(Reverse<UnixMillis>, Row)>,
     categories: HashMap<String, BTreeSet<Row>>,
     index: Option<Arc<LiveIndex>>,
+    learned: Option<Learned>,
     applied: u64,
     live: usize,
+}
+
+/// The model that is served, and which of its numbers stands for which row.
+struct Learned {
+    model: Arc<ServedModel>,
+    rows: Vec<Option<Row>>,
+    numbers: Vec<Option<u32>>,
+    /// What the people of this domain take together, by the model's numbers.
+    lists: Option<Arc<ItemLists>>,
 }
 
 struct Entry {
@@ -80,6 +92,27 @@ impl Catalogue {
         self.index().map(|index| index.space().dimensions)
     }
 
+    /// Serves a model from the next view on, or none.
+    pub fn serve(&self, model: Option<Arc<ServedModel>>) {
+        // Made beforehand, as far as it goes: views wait while rows and numbers are matched.
+        let learned = model.map(|model| Learned {
+            rows: vec![None; model.ids().len()],
+            numbers: Vec::new(),
+            lists: None,
+            model,
+        });
+        self.write().serve(learned);
+    }
+
+    /// Serves lists of this domain beside the model whose numbers they have, if it is the one that is served.
+    pub fn serve_lists(&self, model: &Arc<ServedModel>, lists: Arc<ItemLists>) {
+        if let Some(learned) = &mut self.write().learned
+            && Arc::ptr_eq(&learned.model, model)
+        {
+            learned.lists = Some(lists);
+        }
+    }
+
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,11 +141,41 @@ impl Catalogue {
             page.iter().for_each(|row| fresh.take(&row.key, Some(&row.value)));
         }
         fresh.applied = applied;
-        *self.write() = fresh;
+        let mut inner = self.write();
+        let learned = inner.learned.take();
+        fresh.serve(learned);
+        *inner = fresh;
+    }
+}
+
+impl Learned {
+    /// Notes the row of an item, if the model knows the item.
+    fn note(&mut self, item: &ItemId, row: Row) {
+        let Some(number) = self.model.number(item) else { return };
+        if let Some(place) = self.rows.get_mut(number as usize) {
+            *place = Some(row);
+        }
+        let at = row as usize;
+        if self.numbers.len() <= at {
+            self.numbers.resize(at + 1, None);
+        }
+        if let Some(place) = self.numbers.get_mut(at) {
+            *place = Some(number);
+        }
     }
 }
 
 impl Inner {
+    /// Matches the rows that are there with a model's numbers; later ones are noted as they come.
+    fn serve(&mut self, learned: Option<Learned>) {
+        self.learned = learned.map(|mut learned| {
+            learned.rows.fill(None);
+            learned.numbers.clear();
+            self.rows.iter().for_each(|(item, row)| learned.note(item, *row));
+            learned
+        });
+    }
+
     fn take(&mut self, key: &[u8], value: Option<&Bytes>) {
         match (RowKind::of(key), value) {
             (Some(RowKind::Space), Some(value)) => self.open_space(value),
@@ -180,6 +243,9 @@ impl Inner {
         let row = Row::try_from(self.shelf.len()).unwrap_or(Row::MAX);
         self.shelf.push(None);
         self.rows.insert(item.clone(), row);
+        if let Some(learned) = &mut self.learned {
+            learned.note(item, row);
+        }
         row
     }
 
@@ -265,6 +331,36 @@ impl ShelfView<'_> {
     #[must_use]
     pub fn index(&self) -> Option<&LiveIndex> {
         self.0.index.as_deref()
+    }
+
+    /// The model that is served.
+    #[must_use]
+    pub fn model(&self) -> Option<&ServedModel> {
+        self.0.learned.as_ref().map(|learned| &*learned.model)
+    }
+
+    /// What the people of this domain take together, by the model's numbers.
+    #[must_use]
+    pub fn lists(&self) -> Option<&ItemLists> {
+        self.0.learned.as_ref()?.lists.as_deref()
+    }
+
+    /// The number by which the model knows a row; none where it knows nothing of it.
+    #[must_use]
+    pub fn number(&self, row: Row) -> Option<u32> {
+        self.0.learned.as_ref()?.numbers.get(row as usize).copied().flatten()
+    }
+
+    /// The row that the model has under a number.
+    #[must_use]
+    pub fn numbered(&self, number: u32) -> Option<Row> {
+        self.0.learned.as_ref()?.rows.get(number as usize).copied().flatten()
+    }
+
+    /// The log index up to which this is current.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.0.applied
     }
 }
 

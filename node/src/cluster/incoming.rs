@@ -42,6 +42,15 @@ pub trait PeerServices: Send + Sync + 'static {
         number: u8,
         body: Bytes,
     ) -> BoxFuture<'a, Result<Answer, Failure>>;
+
+    /// Serves a bulk transfer in a lane of a custom kind.
+    fn transfer<'a>(
+        &'a self,
+        from: &'a Peer,
+        number: u8,
+        tx: AnySender,
+        rx: FrameReceiver,
+    ) -> BoxFuture<'a, ()>;
 }
 
 /// Answers peers.
@@ -274,6 +283,16 @@ impl Handler for Incoming {
         rx: FrameReceiver,
     ) -> BoxFuture<'a, ()> {
         Box::pin(async move {
+            if let LaneKind::Custom(number) = lane.kind {
+                match self.services.get() {
+                    Some(services) => services.transfer(from, number, tx, rx).await,
+                    None => {
+                        let starting = Failure::new(Kind::Unavailable, "this node is starting");
+                        let _ = tx.fail(&starting).await;
+                    }
+                }
+                return;
+            }
             match self.snapshot(&lane, &mut tx, rx).await {
                 Ok(()) => tx.finish(),
                 Err(failure) => {

@@ -12,6 +12,7 @@ use bailiwick_proto::store::{
 };
 use prost::Message as _;
 
+use super::learning;
 use super::state::{ControlState, ControlView, record_of};
 use crate::raft::machine::{AppliedAt, Change, Machine, View};
 
@@ -22,7 +23,7 @@ const USERS_GROUPS_MAX: u32 = 256;
 
 /// The rows of the group's tree, by the first byte of their key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key<'a> {
+pub(super) enum Key<'a> {
     /// `p` + pack + 0 + version
     Pack(&'a str, u32),
     /// `n` + node name
@@ -31,10 +32,14 @@ enum Key<'a> {
     Domain(&'a str),
     /// `v`
     ClusterVersion,
+    /// `l`: the latest run of learning
+    Learning,
+    /// `m`: the models that it brought
+    Models,
 }
 
 impl Key<'_> {
-    fn bytes(self) -> Vec<u8> {
+    pub(super) fn bytes(self) -> Vec<u8> {
         match self {
             Self::Pack(pack, version) => {
                 [b"p", pack.as_bytes(), b"\0", &version.to_be_bytes()].concat()
@@ -42,6 +47,8 @@ impl Key<'_> {
             Self::Node(name) => [b"n", name.as_bytes()].concat(),
             Self::Domain(domain) => [b"d", domain.as_bytes()].concat(),
             Self::ClusterVersion => b"v".to_vec(),
+            Self::Learning => b"l".to_vec(),
+            Self::Models => b"m".to_vec(),
         }
     }
 }
@@ -86,7 +93,14 @@ pub fn may_propose(
             Some(domain) if view.domains.contains_key(&domain) => own("a pack", domain.as_str()),
             _ => Ok(()),
         },
-        Some(Command::SetClusterVersion(_)) | None => Ok(()),
+        // The coordinator leads the group, and so needs no other node to propose for it.
+        Some(Command::NoteLearning(_) | Command::ActivateModel(_)) => {
+            Err(format!("{} does not coordinate the run", site.name))
+        }
+        Some(
+            Command::SetClusterVersion(_) | Command::StartLearning(_) | Command::RollBackModel(_),
+        )
+        | None => Ok(()),
     }
 }
 
@@ -94,7 +108,7 @@ fn pack_domain(source: &str) -> Option<DomainId> {
     PackFile::parse(source).ok().and_then(|file| file.domain().cloned())
 }
 
-fn put(view: &mut View<'_>, key: Key<'_>, row: Row) -> Result<(), String> {
+pub(super) fn put(view: &mut View<'_>, key: Key<'_>, row: Row) -> Result<(), String> {
     let row = ControlRow { format: FORMAT, row: Some(row) };
     view.put(&key.bytes(), row.encode_to_vec()).map_err(|refusal| refusal.to_string())
 }
@@ -159,6 +173,10 @@ fn apply(command: ControlCommand, view: &mut View<'_>) -> Result<(), String> {
         }
         Some(Command::PutDomain(domain)) => put_domain(domain, view),
         Some(Command::SetClusterVersion(version)) => put_version(version, view),
+        Some(Command::StartLearning(start)) => learning::start(start, command.at_ms, view),
+        Some(Command::NoteLearning(note)) => learning::note(note, command.at_ms, view),
+        Some(Command::ActivateModel(model)) => learning::activate(model, command.at_ms, view),
+        Some(Command::RollBackModel(back)) => learning::roll_back(&back, view),
         None => Err("the command is empty".into()),
     }
 }

@@ -1,5 +1,6 @@
 //! Packs, nodes, domains and versions: small, apart, and replicated to every node.
 
+mod learning;
 mod machine;
 mod state;
 

@@ -8,7 +8,7 @@ use bailiwick_core::ids::{DomainId, GroupId, NodeName};
 use bailiwick_core::placement::Site;
 use bailiwick_core::policy::{Candidate, PackFile, PackSet};
 use bailiwick_proto::store::control_row::Row;
-use bailiwick_proto::store::{ControlRow, RegisterNode};
+use bailiwick_proto::store::{ControlRow, LearningRun, Models, RegisterNode};
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -54,6 +54,10 @@ pub struct ControlView {
     pub cluster_version: u32,
     /// The life that all groups are in.
     pub cluster_id: u64,
+    /// The latest run of learning.
+    pub learning: Option<LearningRun>,
+    /// The models that it brought.
+    pub models: Models,
     /// The log index of the last change.
     pub version: u64,
 }
@@ -67,6 +71,8 @@ impl Default for ControlView {
             domains: BTreeMap::new(),
             cluster_version: 0,
             cluster_id: 0,
+            learning: None,
+            models: Models::default(),
             version: 0,
         }
     }
@@ -147,6 +153,8 @@ impl ControlView {
                 self.cluster_version = version.version;
                 self.cluster_id = version.cluster_id;
             }
+            Some(Row::Learning(run)) => self.learning = Some(run),
+            Some(Row::Models(models)) => self.models = models,
             None => {}
         }
     }

@@ -12,15 +12,47 @@
 //! coordinator that can put its own key in their place reads what it likes. All other domains together can
 //! compute the one that is left; hence the floor of contributors in every *sum*, not in every share.
 
+//!
+//! How a run goes: [`coordinate`] on the leader of the control group, [`Learner::serve`] on one node of each
+//! other domain, and on every node [`model::keep_model`].
+//!
+//! ```text
+//! coordinate ── Seat ─┬─ here: Speaker                      people (pinned) ─> Party ─> MaskedShare
+//!                     └─ stream ── serve ── Speaker              "
+//!     │  Gathering: sums of all parties, then core::learning::Training
+//!     └─> ModelFile ─> control: ActivateModel ─> keep_model on every node ─> catalogue
+//! ```
+
+mod coordinate;
 mod error;
 mod gather;
+mod learner;
+mod lists;
 mod masks;
+pub mod model;
 mod offer;
+mod order;
+mod party;
+mod people;
+mod seat;
+mod serve;
+mod speaker;
+mod wire;
 
+pub use coordinate::coordinate;
 pub use error::SumError;
 pub use gather::{Gathering, MaskedShare};
+pub use learner::{KEY, Learner, LearnerParts, MODEL, OFFER, SERVING, SESSION};
+pub use lists::keep_lists;
 pub use masks::{Attempt, PairMasks};
 pub use offer::{Offer, RunId};
+pub use order::ItemOrder;
+pub use party::{Party, PartyError};
+pub use people::{PeopleError, Rows, interactions, permitted};
 
+#[cfg(test)]
+mod party_tests;
+#[cfg(test)]
+mod people_tests;
 #[cfg(test)]
 mod tests;

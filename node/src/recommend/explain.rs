@@ -4,6 +4,7 @@ use bailiwick_core::ranking::{Part, Ranked, Ranking, Shelf};
 use bailiwick_proto::v1;
 
 use super::sources::{Category, Editorial, InView, Interests, Pooled, Popular};
+use super::together::Together;
 use super::{scorer, title};
 
 /// How much of the history an explanation may name.
@@ -32,16 +33,20 @@ fn show(item: &Ranked, shelf: &dyn Shelf, naming: Naming) -> Option<v1::RankedIt
 }
 
 fn why(part: &Part, shelf: &dyn Shelf, naming: Naming) -> v1::Why {
-    let personal = part.source == Pooled::PROFILE;
+    let personal = matches!(part.source, Pooled::PROFILE | Pooled::PROFILE_NEW | Together::NAME);
     let from = part.from.filter(|_| !personal || naming == Naming::History);
     let name = from.map(|row| title(shelf, row));
     let text = match (part.source, name) {
-        (Pooled::PROFILE, Some(name)) => format!("because you liked {name}"),
-        (Pooled::PROFILE, None) => "because of what you liked".into(),
-        (Pooled::SESSION, Some(name)) => format!("because of {name} in this session"),
-        (Pooled::SESSION, None) => "because of this session".into(),
-        (InView::NAME, Some(name)) => format!("similar to {name}"),
-        (InView::NAME, None) => "similar to the item in view".into(),
+        (Pooled::PROFILE | Pooled::PROFILE_NEW, Some(name)) => format!("because you liked {name}"),
+        (Pooled::PROFILE | Pooled::PROFILE_NEW, None) => "because of what you liked".into(),
+        (Together::NAME, Some(name)) => format!("people here took it along with {name}"),
+        (Together::NAME, None) => "people here took it along with what you liked".into(),
+        (Pooled::SESSION | Pooled::SESSION_NEW, Some(name)) => {
+            format!("because of {name} in this session")
+        }
+        (Pooled::SESSION | Pooled::SESSION_NEW, None) => "because of this session".into(),
+        (InView::NAME | InView::NEW, Some(name)) => format!("similar to {name}"),
+        (InView::NAME | InView::NEW, None) => "similar to the item in view".into(),
         (Category::NAME, _) => "in the category in view".into(),
         (Interests::NAME, _) => "matches the interests you declared".into(),
         (Popular::NAME, _) => "popular with many people here".into(),

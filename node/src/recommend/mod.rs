@@ -4,6 +4,7 @@ mod explain;
 mod history;
 mod popular;
 mod sources;
+mod together;
 
 pub use explain::{Naming, main_parameters, shown};
 pub use history::{Declared, History, Touch};
@@ -22,12 +23,29 @@ use bailiwick_proto::validate::RecommendQuery;
 use crate::catalog::ShelfView;
 use crate::mutant::{Mutant, planted};
 use sources::{Category, Editorial, InView, Interests, Pooled, Popular};
+use together::Together;
 
 /// The weights of the sources. What each measures, in words, is what people are told.
-const WEIGHTS: [Weight; 7] = [
+const WEIGHTS: [Weight; 11] = [
     Weight { source: Pooled::PROFILE, words: "similarity to what you liked", weight: 1.0 },
+    Weight { source: Together::NAME, words: "what people here took along", weight: 0.2 },
     Weight { source: Pooled::SESSION, words: "similarity to this session", weight: 0.6 },
     Weight { source: InView::NAME, words: "similarity to the item in view", weight: 0.5 },
+    Weight {
+        source: Pooled::PROFILE_NEW,
+        words: "similarity of new items to what you liked",
+        weight: 0.5,
+    },
+    Weight {
+        source: Pooled::SESSION_NEW,
+        words: "similarity of new items to this session",
+        weight: 0.3,
+    },
+    Weight {
+        source: InView::NEW,
+        words: "similarity of new items to the item in view",
+        weight: 0.25,
+    },
     Weight { source: Interests::NAME, words: "your declared interests", weight: 0.35 },
     Weight { source: Category::NAME, words: "the category in view", weight: 0.3 },
     Weight { source: Popular::NAME, words: "popularity here", weight: 0.15 },
@@ -74,24 +92,27 @@ fn rows_of<'a>(shelf: &ShelfView<'_>, items: impl IntoIterator<Item = &'a ItemId
 
 fn sources_of<'a>(request: &'a Request<'_>, shelf: &'a ShelfView<'a>) -> Vec<Box<dyn Source + 'a>> {
     let session = rows_of(shelf, &request.query.session);
+    let interests = &request.history.interests;
     let mut sources: Vec<Box<dyn Source + 'a>> = vec![
         Box::new(Editorial { shelf }),
         Box::new(Popular { shelf, ranked: request.popular }),
-        Box::new(Pooled::session(shelf, &session)),
-        Box::new(Interests {
-            shelf,
-            interests: &request.history.interests,
-            popular: request.popular,
-        }),
+        Box::new(Interests { shelf, interests, popular: request.popular }),
     ];
     // One of the two, so that an explicit choice is not counted twice.
-    sources.push(Box::new(match request.decision.variant {
+    let profile = match request.decision.variant {
         Variant::ExplicitOnly => Pooled::explicit(shelf, request.history, request.now),
         _ => Pooled::profile(shelf, request.history, request.now),
-    }));
+    };
+    sources.extend(profile.together().map(|lists| Box::new(lists) as Box<dyn Source + 'a>));
+    for pooled in [Pooled::session(shelf, &session), profile] {
+        sources.extend(pooled.of_new().map(|new| Box::new(new) as Box<dyn Source + 'a>));
+        sources.push(Box::new(pooled));
+    }
     if request.query.item.is_some() {
         let row = rows_of(shelf, &request.query.item).first().copied();
-        sources.push(Box::new(InView { shelf, row }));
+        let in_view = InView::new(shelf, row);
+        sources.extend(in_view.of_new().map(|new| Box::new(new) as Box<dyn Source + 'a>));
+        sources.push(Box::new(in_view));
     }
     if let Some(category) = &request.query.category {
         sources.push(Box::new(Category { shelf, category, popular: request.popular }));

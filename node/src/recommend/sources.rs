@@ -2,12 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use bailiwick_ann::{Filter, Hit};
 use bailiwick_core::ids::{ItemId, UnixMillis};
 use bailiwick_core::policy::{Signal, SignalSet};
 use bailiwick_core::ranking::{Part, Row, Shelf, Source, SourceError};
 
 use super::history::{Declared, History, faded};
+use super::together::Together;
 use crate::catalog::ShelfView;
+use crate::learning::model::ServedModel;
 
 /// Candidates that a walk over the index keeps.
 const EF_MIN: usize = 96;
@@ -20,34 +23,71 @@ fn set(signals: &[Signal]) -> SignalSet {
     signals.iter().copied().collect()
 }
 
-/// The rows nearest to `query`, with their cosine.
-fn nearest(
-    name: &'static str,
-    shelf: &ShelfView<'_>,
-    query: &[f32],
-    wanted: usize,
-    keep: &dyn Fn(Row) -> bool,
-) -> Result<Vec<(Row, f32)>, SourceError> {
-    let Some(index) = shelf.index() else { return Ok(Vec::new()) };
-    if query.iter().all(|x| *x == 0.0) {
-        return Ok(Vec::new());
-    }
-    let filter = bailiwick_ann::Filter::Where(keep);
-    let hits = index.search(query, wanted, wanted.max(EF_MIN), filter);
-    let hits =
-        hits.map_err(|error| SourceError { source_name: name, reason: error.to_string() })?;
-    Ok(hits.into_iter().map(|hit| (hit.row, hit.score.clamp(0.0, 1.0))).collect())
+/// The vectors that likeness is told by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Space {
+    /// Those that items were put with.
+    Own,
+    /// The model's: what was taken speaks by one vector, what is recommended is found by another.
+    Learned,
 }
 
-/// The weighted sum of the vectors of some rows.
-fn pooled(shelf: &ShelfView<'_>, rows: &[(Row, f32)]) -> Vec<f32> {
-    let mut sum: Vec<f32> = Vec::new();
-    for (row, weight) in rows {
-        let Some(vector) = shelf.vector(*row) else { continue };
-        sum.resize(vector.len(), 0.0);
-        sum.iter_mut().zip(vector).for_each(|(s, x)| *s += weight * x);
+impl Space {
+    /// The vector by which a row speaks for others.
+    fn speaks<'a>(self, shelf: &'a ShelfView<'_>, row: Row) -> Option<&'a [f32]> {
+        match self {
+            Self::Own => shelf.vector(row),
+            Self::Learned => shelf.model()?.history(shelf.number(row)?),
+        }
     }
-    sum
+
+    /// The vector by which a row is found.
+    fn found_by<'a>(self, shelf: &'a ShelfView<'_>, row: Row) -> Option<&'a [f32]> {
+        match self {
+            Self::Own => shelf.vector(row),
+            Self::Learned => shelf.model()?.target(shelf.number(row)?),
+        }
+    }
+
+    /// The rows nearest to `query`, with their cosine. While a model is served, an item's own vector serves
+    /// only where the model knows nothing of the item.
+    fn nearest(
+        self,
+        name: &'static str,
+        shelf: &ShelfView<'_>,
+        query: &[f32],
+        wanted: usize,
+        keep: &dyn Fn(Row) -> bool,
+    ) -> Result<Vec<(Row, f32)>, SourceError> {
+        let numbered = |number: Row| match self {
+            Self::Own => Some(number).filter(|row| shelf.number(*row).is_none()),
+            Self::Learned => shelf.numbered(number),
+        };
+        let index = match self {
+            Self::Own => shelf.index(),
+            Self::Learned => shelf.model().map(ServedModel::index),
+        };
+        let Some(index) = index.filter(|_| query.iter().any(|x| *x != 0.0)) else {
+            return Ok(Vec::new());
+        };
+        let keep = |number: Row| numbered(number).is_some_and(keep);
+        let hits = index.search(query, wanted, wanted.max(EF_MIN), Filter::Where(&keep));
+        let hits =
+            hits.map_err(|error| SourceError { source_name: name, reason: error.to_string() })?;
+        let row = |hit: Hit| Some((numbered(hit.row)?, hit.score.clamp(0.0, 1.0)));
+        Ok(hits.into_iter().filter_map(row).collect())
+    }
+
+    /// The weighted sum of the vectors of some rows.
+    fn pooled(self, shelf: &ShelfView<'_>, rows: &[(Row, f32)]) -> Vec<f32> {
+        let mut sum: Vec<f32> = Vec::new();
+        for (row, weight) in rows {
+            let Some(vector) = self.speaks(shelf, *row) else { continue };
+            sum.resize(vector.len(), 0.0);
+            sum.iter_mut().zip(vector).for_each(|(s, x)| *s += weight * x);
+        }
+        sum
+    }
 }
 
 /// Similarity to a pool of items: the history or the session.
@@ -56,36 +96,63 @@ pub(super) struct Pooled<'a> {
     signal: Signal,
     shelf: &'a ShelfView<'a>,
     rows: Vec<(Row, f32)>,
+    space: Space,
 }
 
 impl<'a> Pooled<'a> {
     pub(super) const PROFILE: &'static str = "profile";
     pub(super) const SESSION: &'static str = "session";
+    /// The same, of items that the model does not know.
+    pub(super) const PROFILE_NEW: &'static str = "profile_new";
+    /// The same, of items that the model does not know.
+    pub(super) const SESSION_NEW: &'static str = "session_new";
 
     /// Explicit opinions and behaviour together.
     pub(super) fn profile(shelf: &'a ShelfView<'a>, history: &History, now: UnixMillis) -> Self {
         let rows = faded(history.explicit.iter().chain(&history.behaviour), shelf, now);
-        Self { name: Self::PROFILE, signal: Signal::Beh, shelf, rows }
+        Self { name: Self::PROFILE, signal: Signal::Beh, shelf, rows, space: main_space(shelf) }
     }
 
     /// Explicit opinions alone: nothing inferred.
     pub(super) fn explicit(shelf: &'a ShelfView<'a>, history: &History, now: UnixMillis) -> Self {
         let rows = faded(history.explicit.iter(), shelf, now);
-        Self { name: Self::PROFILE, signal: Signal::Exp, shelf, rows }
+        Self { name: Self::PROFILE, signal: Signal::Exp, shelf, rows, space: main_space(shelf) }
     }
 
     /// This session's items, the latest counting most.
     pub(super) fn session(shelf: &'a ShelfView<'a>, session: &[Row]) -> Self {
         let latest_first = session.iter().rev().zip(1_u16..);
         let rows = latest_first.map(|(row, place)| (*row, 1.0 / f32::from(place))).collect();
-        Self { name: Self::SESSION, signal: Signal::Ses, shelf, rows }
+        Self { name: Self::SESSION, signal: Signal::Ses, shelf, rows, space: main_space(shelf) }
+    }
+
+    /// The same pool, for items that the model does not know; none while no model is served.
+    pub(super) fn of_new(&self) -> Option<Self> {
+        let name = match self.name {
+            Self::SESSION => Self::SESSION_NEW,
+            _ => Self::PROFILE_NEW,
+        };
+        let (signal, shelf, rows) = (self.signal, self.shelf, self.rows.clone());
+        (self.space == Space::Learned).then_some(Self {
+            name,
+            signal,
+            shelf,
+            rows,
+            space: Space::Own,
+        })
+    }
+
+    /// The same pool, for what others here took along with it; none while no model is served.
+    pub(super) fn together(&self) -> Option<Together<'a>> {
+        let (shelf, signal, rows) = (self.shelf, self.signal, self.rows.clone());
+        (self.space == Space::Learned).then_some(Together { shelf, signal, rows })
     }
 
     /// The row of the pool that speaks most for `candidate`.
     fn reason(&self, candidate: Row) -> Option<Row> {
-        let target = self.shelf.vector(candidate)?;
+        let target = self.space.found_by(self.shelf, candidate)?;
         let speaks = |(row, weight): &(Row, f32)| {
-            let vector = self.shelf.vector(*row)?;
+            let vector = self.space.speaks(self.shelf, *row)?;
             let cosine: f32 = vector.iter().zip(target).map(|(a, b)| a * b).sum();
             Some((*row, weight * cosine)).filter(|(_, share)| *share > 0.0)
         };
@@ -104,8 +171,8 @@ impl Source for Pooled<'_> {
     }
 
     fn candidates(&self, wanted: usize, keep: &dyn Fn(Row) -> bool) -> Found {
-        let query = pooled(self.shelf, &self.rows);
-        let rows = nearest(self.name, self.shelf, &query, wanted, keep)?;
+        let query = self.space.pooled(self.shelf, &self.rows);
+        let rows = self.space.nearest(self.name, self.shelf, &query, wanted, keep)?;
         let part = |(row, score)| {
             let part = Part {
                 source: self.name,
@@ -119,19 +186,40 @@ impl Source for Pooled<'_> {
     }
 }
 
-/// Similarity to the item in view.
-pub(super) struct InView<'a> {
-    pub(super) shelf: &'a ShelfView<'a>,
-    pub(super) row: Option<Row>,
+/// The space that likeness is told by first.
+fn main_space(shelf: &ShelfView<'_>) -> Space {
+    if shelf.model().is_some() { Space::Learned } else { Space::Own }
 }
 
-impl InView<'_> {
+/// Similarity to the item in view.
+pub(super) struct InView<'a> {
+    shelf: &'a ShelfView<'a>,
+    row: Option<Row>,
+    space: Space,
+}
+
+impl<'a> InView<'a> {
     pub(super) const NAME: &'static str = "in_view";
+    /// The same, of items that the model does not know.
+    pub(super) const NEW: &'static str = "in_view_new";
+
+    pub(super) fn new(shelf: &'a ShelfView<'a>, row: Option<Row>) -> Self {
+        Self { shelf, row, space: main_space(shelf) }
+    }
+
+    /// The same item, for items that the model does not know; none while no model is served.
+    pub(super) fn of_new(&self) -> Option<Self> {
+        let (shelf, row) = (self.shelf, self.row);
+        (self.space == Space::Learned).then_some(Self { shelf, row, space: Space::Own })
+    }
 }
 
 impl Source for InView<'_> {
     fn name(&self) -> &'static str {
-        Self::NAME
+        match (self.space, self.shelf.model().is_some()) {
+            (Space::Own, true) => Self::NEW,
+            _ => Self::NAME,
+        }
     }
 
     fn needs(&self) -> SignalSet {
@@ -139,13 +227,11 @@ impl Source for InView<'_> {
     }
 
     fn candidates(&self, wanted: usize, keep: &dyn Fn(Row) -> bool) -> Found {
-        let Some((row, vector)) = self.row.and_then(|row| Some((row, self.shelf.vector(row)?)))
-        else {
-            return Ok(Vec::new());
-        };
-        let rows = nearest(Self::NAME, self.shelf, vector, wanted, keep)?;
+        let found = self.row.and_then(|row| Some((row, self.space.speaks(self.shelf, row)?)));
+        let Some((row, vector)) = found else { return Ok(Vec::new()) };
+        let rows = self.space.nearest(self.name(), self.shelf, vector, wanted, keep)?;
         let part =
-            |score| Part { source: Self::NAME, signal: Some(Signal::Ctx), score, from: Some(row) };
+            |score| Part { source: self.name(), signal: Some(Signal::Ctx), score, from: Some(row) };
         Ok(rows.into_iter().map(|(found, score)| (found, part(score))).collect())
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bailiwick_core::ids::{DomainId, NodeName};
 use bailiwick_core::kind::Kind;
-use bailiwick_net::{Answer, Lane, LaneKind, Mesh, Peer};
+use bailiwick_net::{Answer, AnySender, FrameReceiver, Lane, LaneKind, Mesh, Peer};
 use bailiwick_proto::export::Exportable;
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::peer::{ReceiptAnswer, ReceiptRequest, SliceNotice, SliceNoticeAnswer};
@@ -14,6 +14,7 @@ use prost::Message as _;
 
 use super::State;
 use crate::cluster::PeerServices;
+use crate::learning;
 
 /// A fresh receipt, from home.
 const RECEIPT: u8 = 1;
@@ -125,7 +126,9 @@ impl State {
                 Ok(Answer::wide(&SliceNoticeAnswer {}))
             }
             STATUS => Ok(Answer::wide(&self.own_status())),
-            other => Err(Failure::new(Kind::Invalid, format!("there is no lane {other}"))),
+            other => self.learning.answer(from, other, &body).await.unwrap_or_else(|| {
+                Err(Failure::new(Kind::Invalid, format!("there is no lane {other}")))
+            }),
         }
     }
 }
@@ -138,5 +141,24 @@ impl PeerServices for State {
         body: Bytes,
     ) -> BoxFuture<'a, Result<Answer, Failure>> {
         Box::pin(self.answer_peer(from, number, body))
+    }
+
+    fn transfer<'a>(
+        &'a self,
+        from: &'a Peer,
+        number: u8,
+        tx: AnySender,
+        rx: FrameReceiver,
+    ) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            match number {
+                learning::SESSION => self.learning.serve(from, tx, rx).await,
+                learning::MODEL => learning::model::send(&self.learning, tx, rx).await,
+                other => {
+                    let words = format!("there is no bulk lane {other}");
+                    let _ = tx.fail(&Failure::new(Kind::Invalid, words)).await;
+                }
+            }
+        })
     }
 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 use bailiwick_core::ids::{DomainId, UnixMillis};
 use bailiwick_core::kind::Kind;
 use bailiwick_core::pinned::Pinned;
-use bailiwick_core::policy::{Applicable, Asking, Decision, EventStore, HomeReach, decide_under};
+use bailiwick_core::policy::{
+    Applicable, Asking, Decision, EventStore, HomeReach, Service, decide_under,
+};
 use bailiwick_net::token::Scope;
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::validate::{self, CheckedEvent};
@@ -20,11 +22,11 @@ use super::caller::Caller;
 use super::known::refused;
 use super::people::Household;
 use super::person::lacks_quorum;
-use crate::buffer::{Batch, BufferError, Delivery, Facts};
+use crate::buffer::{Batch, BufferError, Delivery};
 use crate::cluster::GroupError;
 use crate::mutant::{Mutant, planted};
 use crate::seal::PersonKey;
-use crate::users::{Applied, NewEvent};
+use crate::users::{Applied, Facts, NewEvent};
 
 /// A day's salt may be opened by somebody else meanwhile; then the command is made anew.
 const SALT_TRIES: usize = 5;
@@ -42,6 +44,7 @@ struct Incoming<'a> {
     key: PersonKey,
     household: &'a Household,
     events: Vec<NewEvent>,
+    facts: Facts,
 }
 
 /// Why events were not taken by their group.
@@ -72,10 +75,11 @@ impl State {
         let key = self.people.key(issuer, subject);
         let now = (self.clock)();
         let events = batch.events.into_iter().map(|event| new_event(event, now)).collect();
-        let incoming = Incoming { household: self.people.household(&key)?, key, events };
+        let facts = facts_of(&caller, self.anonymous_service);
+        let incoming = Incoming { household: self.people.household(&key)?, key, events, facts };
         let known = self.known(&caller, batch.receipt.as_deref(), &law).await?;
         if known.reach == HomeReach::Unreachable && self.is_home(&law) {
-            return self.buffer(&caller, &law, incoming, known.asking(&caller, self)).await;
+            return self.buffer(&law, incoming, known.asking(&caller, self)).await;
         }
         let asking = known.asking(&caller, self);
         let decision = decide_under(&law, &asking);
@@ -83,7 +87,7 @@ impl State {
         match self.store(&caller, &law, &incoming, &decision).await {
             Ok(answer) => Ok(answer),
             Err(NotTaken::Failed(failure)) => Err(failure),
-            Err(NotTaken::Quorum) => self.buffer(&caller, &law, incoming, asking).await,
+            Err(NotTaken::Quorum) => self.buffer(&law, incoming, asking).await,
         }
     }
 
@@ -147,6 +151,7 @@ impl State {
             household.group.reader(),
             &incoming.key,
             &incoming.events,
+            Some(&incoming.facts),
             (self.clock)(),
         );
         self.propose(household, &command.map_err(Failure::from)?).await
@@ -198,7 +203,6 @@ impl State {
     /// then, by the consent of that moment; here it only must not be ruled out for every consent.
     async fn buffer(
         &self,
-        caller: &Caller,
         law: &Applicable,
         incoming: Incoming<'_>,
         asking: Asking,
@@ -216,13 +220,7 @@ impl State {
         let batch = Batch {
             person: incoming.key,
             received: (self.clock)(),
-            facts: Facts {
-                home: caller.home().clone(),
-                location: caller.location.clone(),
-                service: asking.service,
-                age_band: asking.age_band,
-                gpc: asking.gpc,
-            },
+            facts: incoming.facts,
             events: incoming.events,
         };
         let (buffer, vault) = (Arc::clone(&self.buffer), Arc::clone(&incoming.household.vault));
@@ -267,7 +265,8 @@ impl State {
         let facts = &batch.facts;
         let law = self.law.applicable(&facts.home, &facts.location, (self.clock)());
         let decision = decide_under(&law, &asking);
-        let incoming = Incoming { key: batch.person, household, events: batch.events };
+        let Batch { person: key, events, facts, .. } = batch;
+        let incoming = Incoming { key, household, events, facts };
         let stored = match &decision.event_store {
             EventStore::Linked(domain) if domain == self.domain() => self.linked(&incoming).await,
             EventStore::Aggregate => self.aggregate(&incoming).await,
@@ -284,15 +283,18 @@ impl State {
     fn asking_now(&self, household: &Household, batch: &Batch) -> Result<Asking, Failure> {
         let person = household.person(&batch.person)?;
         let consent = &person.open(&self.standpoint).map_err(|e| refused(&e))?.consent;
-        Ok(Asking {
-            service: batch.facts.service,
-            age_band: batch.facts.age_band,
-            consent: consent.consent,
-            toggle: consent.toggle,
-            gpc: batch.facts.gpc,
-            sensitive: consent.sensitive,
-            reach: HomeReach::Reachable,
-        })
+        Ok(batch.facts.asking(consent))
+    }
+}
+
+/// What the decision looks at besides the person's choices.
+fn facts_of(caller: &Caller, anonymous: Service) -> Facts {
+    Facts {
+        home: caller.home().clone(),
+        location: caller.location.clone(),
+        service: caller.service(anonymous),
+        age_band: caller.age_band(),
+        gpc: caller.gpc,
     }
 }
 

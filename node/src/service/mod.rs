@@ -8,6 +8,7 @@ mod events;
 mod items;
 mod known;
 mod law;
+mod learning;
 mod people;
 mod person;
 mod recommend;

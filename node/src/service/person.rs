@@ -16,7 +16,7 @@ use super::people::Household;
 use crate::cluster::{GroupError, Proposed};
 use crate::seal::PersonKey;
 use crate::users::{
-    self, Applied, Block, BuildError, ConsentPatch, ConsentState, Interests, NewEvent,
+    self, Applied, Block, BuildError, ConsentPatch, ConsentState, Facts, Interests, NewEvent,
 };
 
 impl From<BuildError> for Failure {
@@ -199,12 +199,16 @@ impl State {
         let person = person.open(&self.standpoint).map_err(|e| refused(&e))?;
         let events = users::read::events(household.group.reader(), &household.vault, &home.key)?;
         let events = events.open(&self.standpoint).map_err(|e| refused(&e))?;
+        let facts = users::read::facts(household.group.reader(), &household.vault, &home.key)?;
+        let facts = facts.map(|facts| facts.open(&self.standpoint).map(told_facts)).transpose();
+        let facts = facts.map_err(|e| refused(&e))?;
         Ok(v1::ExportResponse {
             consent: Some(self.told_consent(&caller, &home, &person.consent, None)),
             interests: Some(told_interests(person.interests.clone(), None)),
             events: events.iter().map(told_event).collect(),
             blocked: person.blocked.iter().map(|block| block.item.to_string()).collect(),
             visitor_slices: person.slices.iter().map(DomainId::to_string).collect(),
+            facts,
         })
     }
 
@@ -273,6 +277,15 @@ fn told_interests(interests: Interests, revision: Option<String>) -> v1::Interes
         creators: interests.creators,
         languages: interests.languages,
         revision,
+    }
+}
+
+fn told_facts(facts: &Facts) -> v1::AppFacts {
+    v1::AppFacts {
+        home: facts.home.to_string(),
+        service: facts.service.to_string(),
+        age_band: facts.age_band.to_string(),
+        gpc: facts.gpc == bailiwick_core::policy::Gpc::Sent,
     }
 }
 

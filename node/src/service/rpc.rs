@@ -114,6 +114,27 @@ impl Node for NodeService {
         answer(self.0.cluster_status(request.into_inner()).await)
     }
 
+    async fn start_learning(
+        &self,
+        request: Request<edge::StartLearningCall>,
+    ) -> Answer<v1::LearningStatus> {
+        answer(self.0.start_learning(request.into_inner()).await)
+    }
+
+    async fn learning_status(
+        &self,
+        request: Request<edge::LearningStatusCall>,
+    ) -> Answer<v1::LearningStatus> {
+        answer(self.0.learning_status(request.into_inner()).await)
+    }
+
+    async fn roll_back_model(
+        &self,
+        request: Request<edge::RollBackModelCall>,
+    ) -> Answer<v1::LearningStatus> {
+        answer(self.0.roll_back_model(request.into_inner()).await)
+    }
+
     async fn get_topology(
         &self,
         request: Request<edge::GetTopologyCall>,

@@ -19,6 +19,7 @@ use crate::catalog::Catalogue;
 use crate::cluster::{Groups, Heard};
 use crate::control::ControlState;
 use crate::decisions::Decisions;
+use crate::learning::Learner;
 use crate::raft::offload::Offload;
 use crate::receipt::{ReceiptKeys, ReceiptSigner};
 use crate::recommend::Popularity;
@@ -79,7 +80,9 @@ pub struct State {
     /// The kind of service that a request without a token is.
     pub anonymous_service: Service,
     /// Whose law applies, cached.
-    pub law: Law,
+    pub law: Arc<Law>,
+    /// Learning, and the models that come of it.
+    pub learning: Arc<Learner>,
     /// Homes elsewhere.
     pub away: Away,
     /// Every domain's public key of receipts.

@@ -18,6 +18,8 @@ use crate::cluster::{Admit, Factory, Group, Groups, Heard, Incoming};
 use crate::config::Config;
 use crate::control::{ControlMachine, ControlState};
 use crate::decisions::Decisions;
+use crate::learning::model::Models;
+use crate::learning::{Learner, LearnerParts, Rows};
 use crate::log::{LogOptions, SegmentLog};
 use crate::raft::config;
 use crate::raft::group_machine::{GroupMachine, GroupParts, Offload, OpenError};
@@ -251,6 +253,32 @@ impl Opening<'_> {
         Ok(Groups::new(groups))
     }
 
+    fn learner(
+        &self,
+        derived: &Derived,
+        groups: &Groups,
+        households: &[Household],
+        law: &Arc<Law>,
+    ) -> Result<Learner, StartError> {
+        let rows = |household: &Household| Rows {
+            reader: household.group.reader().clone(),
+            vault: Arc::clone(&household.vault),
+        };
+        Ok(Learner::new(LearnerParts {
+            name: self.identity.name.clone(),
+            here: Standpoint::attested(self.identity.domain.clone()),
+            mesh: Arc::clone(&self.mesh),
+            control: Arc::clone(&derived.control),
+            groups: groups.clone(),
+            people: households.iter().map(rows).collect(),
+            law: Arc::clone(law),
+            catalogue: Arc::clone(&derived.catalogue),
+            models: Models::open(&self.config.data_dir.join("models"))?,
+            clock: Arc::clone(&self.seams.clock),
+            offload: self.seams.offload,
+        }))
+    }
+
     fn hello(&self, disk: &Disk, opened: &[Opened]) -> Arc<dyn Fn() -> Hello + Send + Sync> {
         let raft_id = disk.dir.raft_id();
         let (addresses, clock) = (self.addresses, Arc::clone(&self.seams.clock));
@@ -316,16 +344,21 @@ impl Opening<'_> {
         let buffer = EventBuffer::open(&folder, BufferBounds::default(), offload)?;
         let folder = self.config.data_dir.join("decisions");
         let decisions = Decisions::open(&folder, self.tasks, offload)?;
+        let law = Law::new(Arc::clone(&derived.control), control_group, timing.policy_lease);
+        let law = Arc::new(law);
+        let households = households(derived.homes.clone(), groups, &entropy);
+        let learning = Arc::new(self.learner(&derived, groups, &households, &law)?);
         let revisions = RevisionKeys::new(cluster_key, domain.clone(), &secret);
         Ok(Arc::new(State {
             identity: self.identity.clone(),
             standpoint: Standpoint::attested(domain.clone()),
             mesh: Arc::clone(&self.mesh),
             heard,
-            law: Law::new(Arc::clone(&derived.control), control_group, timing.policy_lease),
+            law,
+            learning,
             control: derived.control,
             catalogue: derived.catalogue,
-            people: People::new(secret, households(derived.homes, groups, &entropy)),
+            people: People::new(secret, households),
             popularity: DomainPopularity::default(),
             groups: groups.clone(),
             verifier,

@@ -18,6 +18,8 @@ use super::groups::{Addresses, CLUSTER_VERSION, Running};
 use crate::cluster::{Group, hello_loop, initialise, keep_members, register};
 use crate::config::Config;
 use crate::control::{ControlState, NodeRecord};
+use crate::learning::model::keep_model;
+use crate::learning::{coordinate, keep_lists};
 use crate::mutant::{Mutant, planted};
 use crate::raft::types::Member;
 use crate::service::State;
@@ -53,6 +55,9 @@ pub(super) fn start(
     tasks.spawn_droppable("register", enrol(config.clone(), Arc::clone(state), addresses));
     tasks.spawn_droppable("address book", keep_book(Arc::clone(state)));
     tasks.spawn_droppable("buffer", keep_buffer(Arc::clone(state)));
+    tasks.spawn_droppable("model", keep_model(Arc::clone(&state.learning)));
+    tasks.spawn_droppable("lists", keep_lists(Arc::clone(&state.learning)));
+    tasks.spawn_droppable("learning", coordinate(Arc::clone(&state.learning)));
     tasks.spawn_droppable("index", keep_index(Arc::clone(state), tasks.clone()));
 }
 

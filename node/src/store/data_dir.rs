@@ -7,6 +7,7 @@
 //! state/        sled, which can be rebuilt
 //! checkpoint    how far state/ was when it was last durable
 //! snapshots/    one directory a group
+//! models/       what learning brought, by the hash of its content
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};

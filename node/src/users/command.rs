@@ -21,6 +21,7 @@ use super::apply::read;
 use super::consent::{ConsentPatch, Interests};
 use super::counters::day_of;
 use super::event::{NewEvent, check_events};
+use super::facts::Facts;
 use super::outcome::Refused;
 use super::read::{ReadError, held_key, held_salt};
 use super::schema::FORMAT;
@@ -110,7 +111,7 @@ impl Builder {
         self.person(reader, person, Body::Interests(interests.to_row()?), now)
     }
 
-    /// Records events that are linked to their person.
+    /// Records events that are linked to their person, and what their storing was decided from.
     ///
     /// # Errors
     /// [`BuildError`].
@@ -119,11 +120,13 @@ impl Builder {
         reader: &Reader,
         person: &PersonKey,
         events: &[NewEvent],
+        facts: Option<&Facts>,
         now: UnixMillis,
     ) -> Result<Pinned<Bytes>, BuildError> {
         check_events(events)?;
         let events = events.iter().map(NewEvent::to_row).collect();
-        self.person(reader, person, Body::Events(LinkedEvents { events }), now)
+        let facts = facts.map(Facts::to_message);
+        self.person(reader, person, Body::Events(LinkedEvents { events, facts }), now)
     }
 
     /// Notes that `domain` holds a visitor's slice of the person.

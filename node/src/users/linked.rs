@@ -7,6 +7,7 @@ use super::blocks::Blocks;
 use super::counters::{Counted, count};
 use super::draft::Draft;
 use super::event::{EventKind, NewEvent, check_count};
+use super::facts;
 use super::outcome::{Applied, Refused, Stop};
 use super::profile;
 use super::schema::RowKind;
@@ -39,7 +40,9 @@ pub(super) fn apply(
     events: &LinkedEvents,
     now: UnixMillis,
 ) -> Result<Applied, Stop> {
+    let facts = events.facts.as_ref();
     let events = read(events, now)?;
+    facts::keep(draft, person, key, facts)?;
     let mut applied = Applied::default();
     let profile_key = RowKind::Profile.of_person(TENANT, person);
     let mut profile = profile::Draft::new(draft.get_sealed::<ProfileRow>(key, &profile_key)?);

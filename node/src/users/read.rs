@@ -5,12 +5,14 @@ use bailiwick_core::kind::Kind;
 use bailiwick_core::pinned::Pinned;
 use bailiwick_core::policy::WordError;
 use bailiwick_proto::store::{
-    self, BlocksRow, ConsentRow, EventRow, InterestsRow, ProfileRow, SaltRow, SlicesRow, WrappedKey,
+    self, BlocksRow, ConsentRow, EventRow, FactsRow, InterestsRow, ProfileRow, SaltRow, SlicesRow,
+    WrappedKey,
 };
 use bytes::Bytes;
 
 use super::consent::{ConsentState, Interests};
 use super::event::NewEvent;
+use super::facts::Facts;
 use super::outcome::Refused;
 use super::schema::{Root, RowKind};
 use super::vault::{Vault, decode};
@@ -97,6 +99,64 @@ pub struct Person {
     pub slices: Vec<DomainId>,
     /// Items never to be shown, newest first.
     pub blocked: Vec<Block>,
+}
+
+/// What learning reads of a person. Comes pinned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Learnable {
+    /// Consent and switches.
+    pub consent: ConsentState,
+    /// What the app last said of them.
+    pub facts: Facts,
+    /// What they liked and did.
+    pub profile: Profile,
+}
+
+/// The keys of all whom the group knows, after the key `after`, in their order; at most `limit`.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn people(
+    reader: &Reader,
+    after: Option<&PersonKey>,
+    limit: usize,
+) -> Result<Vec<PersonKey>, ReadError> {
+    let prefix = RowKind::Key.key(TENANT, &[]);
+    let after = after.map(|person| RowKind::Key.of_person(TENANT, person));
+    let rows = reader.scan_prefix(&prefix, after.as_deref(), limit)?;
+    let key = |row: &crate::store::rows::Row| {
+        row.key.get(prefix.len()..)?.try_into().ok().map(PersonKey::from_bytes)
+    };
+    Ok(rows.iter().filter_map(key).collect())
+}
+
+/// What learning reads of a person; none of somebody unknown, or of whom no app said what decides it.
+///
+/// # Errors
+/// [`ReadError`]: what could not be read is not taken for absent.
+pub fn learnable(
+    reader: &Reader,
+    vault: &Vault,
+    person: &PersonKey,
+) -> Result<Option<Pinned<Learnable>>, ReadError> {
+    let Some(rows) = Rows::open(reader, vault, person)? else { return Ok(None) };
+    let Some(facts) = rows.facts()? else { return Ok(None) };
+    let profile = rows.one::<ProfileRow>(RowKind::Profile)?.unwrap_or_default().try_into()?;
+    let found = Learnable { consent: rows.consent()?, facts, profile };
+    Ok(Some(Pinned::new(vault.home().clone(), found)))
+}
+
+/// What the app last said of the person; none where it said nothing.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn facts(
+    reader: &Reader,
+    vault: &Vault,
+    person: &PersonKey,
+) -> Result<Option<Pinned<Facts>>, ReadError> {
+    let Some(rows) = Rows::open(reader, vault, person)? else { return Ok(None) };
+    Ok(rows.facts()?.map(|facts| Pinned::new(vault.home().clone(), facts)))
 }
 
 /// The person's rows; none when the group knows nobody under that key.
@@ -222,6 +282,11 @@ impl<'a> Rows<'a> {
     fn consent(&self) -> Result<ConsentState, ReadError> {
         let row: Option<ConsentRow> = self.one(RowKind::Consent)?;
         Ok(row.as_ref().map(ConsentState::of).transpose()?.unwrap_or_default())
+    }
+
+    fn facts(&self) -> Result<Option<Facts>, ReadError> {
+        let row: Option<FactsRow> = self.one(RowKind::Facts)?;
+        row.and_then(|row| row.facts).as_ref().map(Facts::of).transpose()
     }
 
     fn slices(&self) -> Result<Vec<DomainId>, ReadError> {

@@ -21,6 +21,8 @@ pub enum RowKind {
     Key = b'k',
     /// person -> `ConsentRow`*
     Consent = b'c',
+    /// person -> `FactsRow`*: by which it is decided whether they may be learned from.
+    Facts = b'a',
     /// person -> `InterestsRow`*
     Interests = b'i',
     /// person -> `ProfileRow`*
@@ -43,9 +45,10 @@ pub enum RowKind {
 
 impl RowKind {
     /// All kinds.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Key,
         Self::Consent,
+        Self::Facts,
         Self::Interests,
         Self::Profile,
         Self::Blocks,
@@ -109,6 +112,7 @@ roots! {
     KeyRow: "a key row",
     SealedRow: "a sealed row",
     ConsentRow: "a consent row",
+    FactsRow: "a facts row",
     InterestsRow: "an interests row",
     ProfileRow: "a profile row",
     BlocksRow: "a blocks row",

@@ -115,7 +115,8 @@ impl Replica {
     /// Records events of a person as of [`NOW`].
     pub(crate) fn record(&mut self, subject: &str, events: &[NewEvent]) -> Applied {
         let reader = self.reader();
-        let command = self.builder.linked_events(&reader, &person(subject), events, NOW).unwrap();
+        let command =
+            self.builder.linked_events(&reader, &person(subject), events, None, NOW).unwrap();
         self.apply(command).unwrap()
     }
 

@@ -99,7 +99,8 @@ fn two_first_commands_race_and_both_count() {
     let mut replica = Replica::new();
     let reader = replica.reader();
     let alice = person("alice");
-    let build = |events: &[NewEvent]| replica.builder.linked_events(&reader, &alice, events, NOW);
+    let build =
+        |events: &[NewEvent]| replica.builder.linked_events(&reader, &alice, events, None, NOW);
     let one = build(&[event("1", "318", "like")]).unwrap();
     let two = build(&[event("2", "296", "like"), event("1", "318", "like")]).unwrap();
     replica.apply(one).unwrap();
@@ -118,7 +119,7 @@ fn ten_thousand_blocks_stay_and_the_bound_refuses_rather_than_forgets() {
             })
             .collect();
         let reader = replica.reader();
-        let command = replica.builder.linked_events(&reader, &person("alice"), &blocks, NOW);
+        let command = replica.builder.linked_events(&reader, &person("alice"), &blocks, None, NOW);
         let outcome = replica.apply(command.unwrap());
         if round < 10 {
             assert_eq!(outcome.unwrap().accepted, 1000);
@@ -144,7 +145,7 @@ fn nothing_personal_stands_in_commands_or_rows() {
     let reader = replica.reader();
     let builder = &replica.builder;
     let commands = [
-        builder.linked_events(&reader, &who, &[disliked.clone(), blocked], NOW),
+        builder.linked_events(&reader, &who, &[disliked.clone(), blocked], None, NOW),
         builder.put_interests(&reader, &who, &interests, NOW),
         builder.put_consent(&reader, &who, consent(Consent::Withdrawn), NOW),
         builder.aggregate_events(&reader, &who, &[disliked], NOW),
@@ -209,9 +210,10 @@ fn a_command_for_another_group_or_person_is_refused() {
     let reader = replica.reader();
     let other = Builder::new(vault_with("users-eu-1", &[(1, 1)]));
     let events = [event("1", "318", "like")];
-    let astray = other.linked_events(&reader, &person("alice"), &events, NOW).unwrap();
+    let astray = other.linked_events(&reader, &person("alice"), &events, None, NOW).unwrap();
     assert_eq!(replica.apply(astray).unwrap_err().code, UsersRefusal::Sealed);
-    let command = replica.builder.linked_events(&reader, &person("alice"), &events, NOW).unwrap();
+    let command =
+        replica.builder.linked_events(&reader, &person("alice"), &events, None, NOW).unwrap();
     let mut swapped = UsersCommand::decode(bytes_of(command)).unwrap();
     if let Some(Change::Person(change)) = &mut swapped.change {
         change.row_key = person("bob").as_bytes().to_vec();
@@ -228,7 +230,7 @@ fn a_replica_without_the_key_stops_rather_than_differ() {
         let mut lacking = Replica::with(vault_with("users-eu-0", &epochs));
         let reader = replica.reader();
         let events = [event("1", "318", "like")];
-        let command = replica.builder.linked_events(&reader, &person("alice"), &events, NOW);
+        let command = replica.builder.linked_events(&reader, &person("alice"), &events, None, NOW);
         let command = bytes_of(command.unwrap());
         let refusal = admit(&lacking.vault, &command).unwrap_err().to_string();
         assert!(refusal.contains(expected), "{refusal}");
@@ -371,7 +373,7 @@ fn commands(replica: &Replica, events: &[(u8, NewEvent)]) -> Vec<Bytes> {
     let build = |(who, event): &(u8, NewEvent)| {
         let who = person(&format!("p{who}"));
         let one = std::slice::from_ref(event);
-        bytes_of(replica.builder.linked_events(&reader, &who, one, NOW).unwrap())
+        bytes_of(replica.builder.linked_events(&reader, &who, one, None, NOW).unwrap())
     };
     events.iter().map(build).collect()
 }

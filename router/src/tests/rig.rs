@@ -170,6 +170,24 @@ impl Node for FakeNode {
     ) -> Answered<v1::ClusterStatus> {
         self.take("cluster_status", r.into_inner().caller, 0, Default::default()).await
     }
+    async fn start_learning(
+        &self,
+        r: Request<edge::StartLearningCall>,
+    ) -> Answered<v1::LearningStatus> {
+        self.take("start_learning", r.into_inner().caller, 0, Default::default()).await
+    }
+    async fn learning_status(
+        &self,
+        r: Request<edge::LearningStatusCall>,
+    ) -> Answered<v1::LearningStatus> {
+        self.take("learning_status", r.into_inner().caller, 0, Default::default()).await
+    }
+    async fn roll_back_model(
+        &self,
+        r: Request<edge::RollBackModelCall>,
+    ) -> Answered<v1::LearningStatus> {
+        self.take("roll_back_model", r.into_inner().caller, 0, Default::default()).await
+    }
     async fn get_topology(&self, r: Request<edge::GetTopologyCall>) -> Answered<edge::Topology> {
         if matches!(*self.script.lock().unwrap(), Script::NoLease) {
             return Err(Failure::new(Kind::Unavailable, "no lease").into());

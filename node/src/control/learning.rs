@@ -1,0 +1,141 @@
+//! Runs of learning, and the models that came of them: what must survive their coordinator.
+
+use bailiwick_proto::store::control_row::Row;
+use bailiwick_proto::store::{
+    ActivateModel, ControlRow, LearningOptions, LearningPhase, LearningRun, ModelManifest, Models,
+    NoteLearning, RollBackModel, StartLearning,
+};
+use prost::Message as _;
+
+use super::machine::{Key, put};
+use crate::raft::machine::View;
+
+/// Models that are kept besides the one that is served.
+const BEFORE_MAX: usize = 2;
+/// Bytes of words that a coordinator may leave.
+const WHY_BYTES_MAX: usize = 512;
+/// Fewer people may not stand behind a sum, whatever is asked for.
+const PEOPLE_MIN: u32 = 20;
+/// Bytes of a run's id, and of a model's hash.
+const RUN_BYTES: usize = 16;
+const HASH_BYTES: usize = 32;
+
+fn row(view: &View<'_>, key: Key<'_>) -> Option<Row> {
+    view.get(&key.bytes()).and_then(|row| ControlRow::decode(row).ok()?.row)
+}
+
+fn run_of(view: &View<'_>) -> Option<LearningRun> {
+    match row(view, Key::Learning) {
+        Some(Row::Learning(run)) => Some(run),
+        _ => None,
+    }
+}
+
+fn models_of(view: &View<'_>) -> Models {
+    match row(view, Key::Models) {
+        Some(Row::Models(models)) => models,
+        _ => Models::default(),
+    }
+}
+
+fn check_options(options: &LearningOptions) -> Result<(), String> {
+    let within =
+        |what: &str, found: u32, least: u32, most: u32| match (least..=most).contains(&found) {
+            true => Ok(()),
+            false => Err(format!("{what} is {found}, it must be {least} to {most}")),
+        };
+    within("dimensions", options.dimensions, 8, 512)?;
+    within("rounds", options.rounds, 1, 10_000)?;
+    within("people_min", options.people_min, PEOPLE_MIN, u32::MAX)
+}
+
+/// Begins a run.
+pub(super) fn start(start: StartLearning, at_ms: i64, view: &mut View<'_>) -> Result<(), String> {
+    if start.run.len() != RUN_BYTES {
+        return Err(format!("a run's id has {RUN_BYTES} bytes"));
+    }
+    check_options(&start.options.unwrap_or_default())?;
+    match run_of(view) {
+        // Proposed twice.
+        Some(known) if known.run == start.run => Ok(()),
+        Some(known) if known.phase() == LearningPhase::Running => {
+            Err("a run of learning is under way".into())
+        }
+        _ => {
+            let run = LearningRun {
+                run: start.run,
+                options: start.options,
+                phase: LearningPhase::Running.into(),
+                started_ms: at_ms,
+                changed_ms: at_ms,
+                ..LearningRun::default()
+            };
+            put(view, Key::Learning, Row::Learning(run))
+        }
+    }
+}
+
+fn running(view: &View<'_>, run: &[u8]) -> Result<LearningRun, String> {
+    run_of(view)
+        .filter(|known| known.run == run && known.phase() == LearningPhase::Running)
+        .ok_or_else(|| "this run of learning is not under way".into())
+}
+
+/// Takes note of how far a run is.
+pub(super) fn note(note: NoteLearning, at_ms: i64, view: &mut View<'_>) -> Result<(), String> {
+    let told = note.run.ok_or("there is no run")?;
+    let known = running(view, &told.run)?;
+    if told.why.len() > WHY_BYTES_MAX {
+        return Err(format!("why has {} bytes, at most {WHY_BYTES_MAX}", told.why.len()));
+    }
+    let run = LearningRun {
+        options: known.options,
+        started_ms: known.started_ms,
+        changed_ms: at_ms,
+        ..told
+    };
+    put(view, Key::Learning, Row::Learning(run))
+}
+
+/// Ends a run with the model that came of it, which is served from now on.
+pub(super) fn activate(
+    activate: ActivateModel,
+    at_ms: i64,
+    view: &mut View<'_>,
+) -> Result<(), String> {
+    let manifest = activate.manifest.ok_or("there is no manifest")?;
+    check_manifest(&manifest)?;
+    let known = running(view, &manifest.run)?;
+    let done = LearningRun {
+        phase: LearningPhase::Done.into(),
+        done: manifest.rounds,
+        why: String::new(),
+        changed_ms: at_ms,
+        ..known
+    };
+    let mut models = models_of(view);
+    models.before.retain(|model| model.sha256 != manifest.sha256);
+    models.before.extend(models.active.take().filter(|m| m.sha256 != manifest.sha256));
+    let surplus = models.before.len().saturating_sub(BEFORE_MAX);
+    models.before.drain(..surplus);
+    models.active = Some(manifest);
+    put(view, Key::Models, Row::Models(models))?;
+    put(view, Key::Learning, Row::Learning(done))
+}
+
+fn check_manifest(manifest: &ModelManifest) -> Result<(), String> {
+    let whole = manifest.sha256.len() == HASH_BYTES && manifest.length > 0 && manifest.items > 0;
+    whole.then_some(()).ok_or_else(|| "the manifest is not well-formed".into())
+}
+
+/// Serves the model before again.
+pub(super) fn roll_back(roll_back: &RollBackModel, view: &mut View<'_>) -> Result<(), String> {
+    let mut models = models_of(view);
+    let active = models.active.as_ref().map(|model| model.sha256.as_slice());
+    if active != Some(roll_back.from.as_slice()) {
+        return Err("another model is served by now".into());
+    }
+    let before = models.before.pop().ok_or("there is no model before this one")?;
+    models.active = Some(before);
+    put(view, Key::Models, Row::Models(models))
+}

@@ -1,0 +1,20 @@
+//! Finished models: files by the hash of their content, and what is served of them.
+//!
+//! ```text
+//! <sha256>.model   BWMODEL1, counts, ids of the items, directions, history vectors, checksum
+//! ```
+
+mod fetch;
+mod file;
+mod keep;
+mod served;
+mod shelf;
+
+pub use fetch::send;
+pub use file::{ModelFile, ModelFileError};
+pub use keep::keep_model;
+pub use served::ServedModel;
+pub use shelf::{Models, sha256_of};
+
+#[cfg(test)]
+mod tests;

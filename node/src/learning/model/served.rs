@@ -1,0 +1,83 @@
+//! A model in memory: vectors, the numbers of the items, and an index over their directions.
+
+use bailiwick_ann::{AnnError, LiveIndex, Metric, Options, Space};
+use bailiwick_core::ids::ItemId;
+use bailiwick_core::learning::PooledModel;
+
+use super::ModelFile;
+use crate::learning::ItemOrder;
+
+/// Vectors that the index takes before it merges.
+const MERGE_AT: usize = 131_072;
+
+/// A model as it is served.
+pub struct ServedModel {
+    sha256: Vec<u8>,
+    order: ItemOrder,
+    model: PooledModel,
+    index: LiveIndex,
+}
+
+impl ServedModel {
+    /// Builds the index over the items that the model knows. Computes for long.
+    ///
+    /// # Errors
+    /// [`AnnError`].
+    pub fn build(sha256: Vec<u8>, file: ModelFile) -> Result<Self, AnnError> {
+        let ModelFile { order, model } = file;
+        let space = Space::new("learned", model.dimensions(), Metric::Cosine)?;
+        let index = LiveIndex::new(space, Options { threads: 1, ..Options::default() })?;
+        for (number, direction) in (0..).zip(model.targets().rows()) {
+            if model.knows(number) {
+                index.upsert(number, direction)?;
+            }
+            if index.pending() >= MERGE_AT {
+                index.merge()?;
+            }
+        }
+        index.merge()?;
+        Ok(Self { sha256, order, model, index })
+    }
+
+    /// The hash of its file.
+    #[must_use]
+    pub fn sha256(&self) -> &[u8] {
+        &self.sha256
+    }
+
+    /// The items, by number.
+    #[must_use]
+    pub fn ids(&self) -> &[ItemId] {
+        self.order.ids()
+    }
+
+    /// The order of the items.
+    #[must_use]
+    pub fn order(&self) -> &ItemOrder {
+        &self.order
+    }
+
+    /// The number of an item of which the model knows something.
+    #[must_use]
+    pub fn number(&self, item: &ItemId) -> Option<u32> {
+        self.order.number(item).filter(|number| self.model.knows(*number))
+    }
+
+    /// The direction by which an item is recommended.
+    #[must_use]
+    pub fn target(&self, number: u32) -> Option<&[f32]> {
+        self.model.targets().row(usize::try_from(number).ok()?)
+    }
+
+    /// The vector by which an item speaks for others.
+    #[must_use]
+    pub fn history(&self, number: u32) -> Option<&[f32]> {
+        self.model.history().row(usize::try_from(number).ok()?)
+    }
+
+    /// The index over the directions; its rows are numbers.
+    #[must_use]
+    pub fn index(&self) -> &LiveIndex {
+        &self.index
+    }
+}

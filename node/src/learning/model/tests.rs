@@ -1,0 +1,102 @@
+//! A model's file is whole or it is none.
+
+use bailiwick_core::ids::ItemId;
+use bailiwick_core::learning::{Block, PooledModel};
+use bailiwick_proto::store::ModelManifest;
+
+use super::*;
+use crate::learning::ItemOrder;
+
+fn item(number: usize) -> ItemId {
+    format!("item-{number:02}").parse().unwrap()
+}
+
+fn small(seed: u64) -> ModelFile {
+    let order = ItemOrder::new((0..7).map(item).collect());
+    let block = |seed| Block::seeded(7, 8, seed);
+    let model = PooledModel::new(block(seed), block(seed + 1)).unwrap();
+    ModelFile { order, model }
+}
+
+fn manifest(bytes: &[u8]) -> ModelManifest {
+    ModelManifest {
+        sha256: sha256_of(bytes).to_vec(),
+        length: u64::try_from(bytes.len()).unwrap(),
+        ..ModelManifest::default()
+    }
+}
+
+#[test]
+fn a_model_survives_its_file_bit_by_bit() {
+    let file = small(1);
+    assert_eq!(ModelFile::decode(&file.encode()).unwrap(), file);
+}
+
+#[test]
+fn a_file_cut_or_flipped_anywhere_is_refused() {
+    let bytes = small(1).encode();
+    for at in 0..bytes.len() {
+        assert!(ModelFile::decode(&bytes[..at]).is_err(), "cut at {at}");
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 4;
+        assert!(ModelFile::decode(&flipped).is_err(), "flipped at {at}");
+    }
+    let longer = [bytes.as_slice(), &[0]].concat();
+    assert!(ModelFile::decode(&longer).is_err());
+}
+
+/// A node dies while the file is written, or its disk decays: the file is removed, to be fetched again.
+#[test]
+fn a_torn_file_is_removed_and_never_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = small(1).encode();
+    let (models, named) = (Models::open(dir.path()).unwrap(), manifest(&bytes));
+    for at in 0..bytes.len() {
+        std::fs::write(models.file(&named.sha256), &bytes[..at]).unwrap();
+        assert_eq!(models.read(&named).unwrap(), None, "cut at {at}");
+        assert!(!models.file(&named.sha256).exists());
+    }
+    // Whole, but another model than the one that is named.
+    let other = small(5).encode();
+    assert!(models.put(&named.sha256, &other).is_err());
+    std::fs::write(models.file(&named.sha256), &other).unwrap();
+    assert_eq!(models.read(&named).unwrap(), None);
+
+    models.put(&named.sha256, &bytes).unwrap();
+    assert_eq!(models.read(&named).unwrap(), Some(small(1)));
+    models.keep([&named]).unwrap();
+    assert!(models.file(&named.sha256).exists());
+    models.keep([]).unwrap();
+    assert!(!models.file(&named.sha256).exists());
+}
+
+#[test]
+fn the_model_before_is_at_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let models = Models::open(dir.path()).unwrap();
+    let served = |seed| {
+        let file = small(seed);
+        let hash = sha256_of(&file.encode()).to_vec();
+        std::sync::Arc::new(ServedModel::build(hash, file).unwrap())
+    };
+    let (first, second) = (served(1), served(3));
+    assert_eq!(models.serving(), None);
+    models.serve(Some(first.clone()));
+    models.serve(Some(second.clone()));
+    assert_eq!(models.serving().as_deref(), Some(second.sha256()));
+    assert!(models.before(second.sha256()).is_none());
+    assert!(models.before(first.sha256()).is_some());
+}
+
+/// What is nearest to an item's direction in the index is the item itself.
+#[test]
+fn the_index_finds_directions_by_number() {
+    let served = ServedModel::build(vec![1], small(1)).unwrap();
+    for number in 0..7 {
+        let direction = served.target(number).unwrap().to_vec();
+        let hits = served.index().search(&direction, 1, 16, bailiwick_ann::Filter::All).unwrap();
+        assert_eq!(hits.first().map(|hit| hit.row), Some(number));
+        assert_eq!(served.number(&item(number as usize)), Some(number));
+    }
+    assert_eq!(served.number(&"unknown".parse().unwrap()), None);
+}

@@ -1,0 +1,86 @@
+//! A domain's side of a session: its people, and the masks that all that leaves it is under.
+
+use bailiwick_core::kind::Kind;
+use bailiwick_core::learning::{Census, Interactions, PooledModel, Round};
+use bailiwick_core::pinned::{PinRefusal, Pinned, Standpoint};
+
+use super::{Attempt, MaskedShare, PairMasks, SumError};
+
+/// Why a domain gave no share.
+#[derive(Debug, thiserror::Error)]
+pub enum PartyError {
+    /// It has not agreed with the others yet: there is nothing to mask with.
+    #[error("no masks are agreed on")]
+    NoMasks,
+    /// The people are another domain's.
+    #[error(transparent)]
+    Pin(#[from] PinRefusal),
+    /// The sum can't be had.
+    #[error(transparent)]
+    Sum(#[from] SumError),
+}
+
+impl PartyError {
+    /// What a caller may conclude.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::NoMasks => Kind::Invalid,
+            Self::Pin(_) => Kind::Refused,
+            Self::Sum(error) => error.kind(),
+        }
+    }
+}
+
+/// A domain in a session. Nothing of its people leaves it but under masks.
+#[derive(Debug)]
+pub struct Party {
+    people: Pinned<Interactions>,
+    here: Standpoint,
+    masks: Option<PairMasks>,
+}
+
+impl Party {
+    /// A domain with these people.
+    #[must_use]
+    pub fn new(people: Pinned<Interactions>, here: Standpoint) -> Self {
+        Self { people, here, masks: None }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_people(self, people: Pinned<Interactions>) -> Self {
+        Self { people, ..self }
+    }
+
+    /// What was agreed on with the others.
+    pub fn agreed(&mut self, masks: PairMasks) {
+        self.masks = Some(masks);
+    }
+
+    /// How many people and pairs there are, masked.
+    ///
+    /// # Errors
+    /// [`PartyError`].
+    pub fn census(&mut self, at: Attempt) -> Result<MaskedShare, PartyError> {
+        let masks = self.masks.as_mut().ok_or(PartyError::NoMasks)?;
+        let census = Census::of(self.people.open(&self.here)?);
+        Ok(masks.mask(at, census.to_share().map_err(SumError::from)?)?)
+    }
+
+    /// The share of a round, masked. Computes for long.
+    ///
+    /// # Errors
+    /// [`PartyError`].
+    pub fn share(
+        &mut self,
+        at: Attempt,
+        round: &Round,
+        model: &PooledModel,
+    ) -> Result<MaskedShare, PartyError> {
+        let masks = self.masks.as_mut().ok_or(PartyError::NoMasks)?;
+        let people = self.people.open(&self.here)?;
+        let groups = round.groups(people);
+        let share = round.share(people, model, &groups).map_err(SumError::from)?;
+        Ok(masks.mask(at, share)?)
+    }
+}

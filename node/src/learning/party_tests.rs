@@ -1,0 +1,155 @@
+//! Domains that learn together, without the links between them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailiwick_core::ids::DomainId;
+use bailiwick_core::learning::{
+    Census, Interactions, PooledModel, Share, Training, TrainingOptions, summed, train,
+};
+use bailiwick_core::pinned::{Pinned, Standpoint};
+use ring::rand::SystemRandom;
+
+use super::wire::{Parts, model_parts, share_parts};
+use super::*;
+
+const ITEMS: usize = 60;
+
+fn options() -> TrainingOptions {
+    TrainingOptions {
+        dimensions: 16,
+        rounds: 12,
+        round_examples: 400,
+        ..TrainingOptions::default()
+    }
+}
+
+/// What a person of two tastes takes.
+fn taken(person: u32) -> Vec<u32> {
+    (0..8).map(|at| (person % 2) * 30 + (person * 7 + at * at) % 30).collect()
+}
+
+fn people(numbers: impl Iterator<Item = u32>) -> Interactions {
+    let mut people = Interactions::new(ITEMS);
+    numbers.for_each(|person| people.push_as(person.into(), &taken(person), 100).unwrap());
+    people
+}
+
+fn domains() -> BTreeSet<DomainId> {
+    ["eu", "in", "us"].map(|name| name.parse().unwrap()).into()
+}
+
+/// Three parties that have agreed, with 120 people dealt over them.
+fn parties() -> BTreeMap<DomainId, Party> {
+    let all = domains();
+    let run = RunId([3; 16]);
+    let offer = |own: &DomainId| Offer::new(run, own, &all, &SystemRandom::new()).unwrap();
+    let offers: BTreeMap<_, _> = all.iter().map(|own| (own.clone(), offer(own))).collect();
+    let public: BTreeMap<_, _> = offers.iter().map(|(own, o)| (own.clone(), o.public())).collect();
+    let mut parties = BTreeMap::new();
+    for (at, (own, offer)) in (0..).zip(offers) {
+        let key = |(peer, keys): (&DomainId, &BTreeMap<DomainId, Vec<u8>>)| {
+            keys.get(&own).map(|key| (peer.clone(), key.clone()))
+        };
+        let theirs = public.iter().filter_map(key).collect();
+        let mine = people((0..120).filter(|person| person % 3 == at));
+        let pinned = Pinned::new(own.clone(), mine);
+        let mut party = Party::new(pinned, Standpoint::attested(own.clone()));
+        party.agreed(offer.agree(&theirs).unwrap());
+        parties.insert(own, party);
+    }
+    parties
+}
+
+/// Over the wire and back.
+fn sent(from: &DomainId, share: &MaskedShare, shape: (usize, usize)) -> MaskedShare {
+    let mut parts = Parts::of_share(shape);
+    share_parts(share).iter().for_each(|part| parts.take(part).unwrap());
+    assert!(!parts.are_missing());
+    parts.into_share(from, share.attempt(), shape).unwrap()
+}
+
+fn received(model: &PooledModel) -> PooledModel {
+    let shape = model.targets().shape();
+    let mut parts = Parts::of_model(shape);
+    model_parts(model).iter().for_each(|part| parts.take(part).unwrap());
+    parts.into_model(shape).unwrap()
+}
+
+fn gathered(
+    parties: &mut BTreeMap<DomainId, Party>,
+    at: Attempt,
+    shape: (usize, usize),
+    ask: impl Fn(&mut Party) -> MaskedShare,
+) -> Share {
+    let mut gathering = Gathering::new(at, domains(), shape).unwrap();
+    for (domain, party) in parties {
+        gathering.take(&sent(domain, &ask(party), shape)).unwrap();
+    }
+    gathering.total().unwrap()
+}
+
+/// The same people, masked and domain by domain, or pooled: the same model, to rounding.
+#[test]
+fn federated_equals_central() {
+    let mut parties = parties();
+    let first = Attempt { round: 0, attempt: 1 };
+    let total = gathered(&mut parties, first, (0, 1), |party| party.census(first).unwrap());
+    let census = Census::of_share(&total);
+    assert_eq!(census, Census::of(&people(0..120)));
+    let mut training = Training::start(options(), ITEMS, census).unwrap();
+    while let Some(round) = training.round() {
+        let at = Attempt { round: training.progress().0 + 1, attempt: 1 };
+        let model = received(training.model());
+        assert_eq!(&model, training.model(), "all domains reckon by the same bits");
+        let shape = model.targets().shape();
+        let total =
+            gathered(&mut parties, at, shape, |party| party.share(at, &round, &model).unwrap());
+        training.advance(&total).unwrap();
+    }
+    let federated = training.finish();
+    let all = [people(0..120)];
+    let central = train(&all, options(), |round, model| summed(&all, round, model), |_, _, _| ());
+    let central = central.unwrap();
+    for (ours, theirs) in
+        [(federated.targets(), central.targets()), (federated.history(), central.history())]
+    {
+        let pairs = ours.values().iter().zip(theirs.values());
+        let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart <= 1e-6, "{apart}");
+    }
+    assert!((0..60).any(|item| central.knows(item)), "something was learned");
+}
+
+#[test]
+fn nothing_leaves_a_party_that_has_not_agreed() {
+    let own: DomainId = "eu".parse().unwrap();
+    let mut party = Party::new(Pinned::new(own.clone(), people(0..30)), Standpoint::attested(own));
+    let at = Attempt { round: 0, attempt: 0 };
+    assert!(matches!(party.census(at), Err(PartyError::NoMasks)));
+}
+
+/// People of one domain are not read by a process of another, masks or not.
+#[test]
+fn a_party_reads_its_own_people_alone() {
+    let mut parties = parties();
+    let (us, eu): (DomainId, DomainId) = ("us".parse().unwrap(), "eu".parse().unwrap());
+    let astray = Pinned::new(eu, people(0..30));
+    let held = parties.remove(&us).unwrap();
+    let mut party = held.with_people(astray);
+    let at = Attempt { round: 0, attempt: 0 };
+    assert!(matches!(party.census(at), Err(PartyError::Pin(_))));
+}
+
+/// A domain that lies about the form is refused, and nothing of it is added.
+#[test]
+fn what_is_not_a_share_is_refused() {
+    let mut parts = Parts::of_share((2, 2));
+    assert!(parts.take(&[0; 8 * 11]).is_ok());
+    assert!(!parts.are_missing());
+    assert!(parts.take(&[0]).is_err(), "a byte too many");
+    let mut model = Parts::of_model((1, 1));
+    model.take(&f32::NAN.to_le_bytes()).unwrap();
+    model.take(&1.0_f32.to_le_bytes()).unwrap();
+    assert!(model.into_model((1, 1)).is_err(), "not a number");
+    assert!(Parts::of_share((2, 2)).take(&[]).is_err(), "a part without bytes");
+}

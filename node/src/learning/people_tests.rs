@@ -1,0 +1,153 @@
+//! Who may be learned from: minors, those without consent, and the unknown leave no trace.
+
+use std::sync::Arc;
+
+use bailiwick_core::ids::{Jurisdiction, UnixMillis};
+use bailiwick_core::learning::{Interactions, Round, Share, Training, TrainingOptions};
+use bailiwick_core::pinned::Standpoint;
+use bailiwick_core::policy::{
+    AgeBand, Applicable, Candidate, Consent, Gpc, PackFile, PackSet, Service, Toggle,
+};
+
+use super::*;
+use crate::users::testing::{NOW, Replica, bytes_of, event, person};
+use crate::users::{ConsentPatch, Facts, NewEvent};
+
+const PACKS: [&str; 4] = [
+    include_str!("../../../deploy/policies/EU.toml"),
+    include_str!("../../../deploy/policies/EU-DE.toml"),
+    include_str!("../../../deploy/policies/US.toml"),
+    include_str!("../../../deploy/policies/US-CA.2026.toml"),
+];
+
+fn packs() -> PackSet {
+    let read = |text: &str| Candidate::Read(Arc::new(PackFile::parse(text).unwrap()));
+    PackSet::lenient(PACKS.map(read)).0
+}
+
+fn facts(age_band: AgeBand) -> Facts {
+    Facts {
+        home: "EU-DE".parse().unwrap(),
+        location: "EU-DE".parse().unwrap(),
+        service: Service::General,
+        age_band,
+        gpc: Gpc::Absent,
+    }
+}
+
+/// Records six likes of a person, and what they chose.
+fn add(replica: &mut Replica, who: &str, at: usize, facts: Option<&Facts>, chose: ConsentPatch) {
+    let (reader, key) = (replica.reader(), person(who));
+    let command = replica.builder.put_consent(&reader, &key, chose, NOW).unwrap();
+    replica.apply(command).unwrap();
+    let like =
+        |n: usize| event(&format!("{who}-{n}"), &format!("i{:02}", (at * 3 + n * n) % 20), "like");
+    let earlier = UnixMillis(NOW.0 - 1000);
+    let likes: Vec<_> = (0..6).map(|n| NewEvent { at: earlier, ..like(n) }).collect();
+    let command = replica.builder.linked_events(&reader, &key, &likes, facts, NOW).unwrap();
+    replica.apply(command).unwrap();
+}
+
+fn choice(consent: Consent) -> ConsentPatch {
+    ConsentPatch { consent: Some(consent), ..ConsentPatch::default() }
+}
+
+/// Thirty adults who consented.
+fn adults() -> Replica {
+    let mut replica = Replica::new();
+    for at in 0..30 {
+        let who = format!("adult-{at}");
+        add(&mut replica, &who, at, Some(&facts(AgeBand::Adult)), choice(Consent::Granted));
+    }
+    replica
+}
+
+fn read(replica: &Replica) -> Interactions {
+    let order = ItemOrder::new((0..20).map(|n| format!("i{n:02}").parse().unwrap()).collect());
+    let here = Standpoint::attested("eu".parse().unwrap());
+    let packs = packs();
+    let day = NOW.day().unwrap().checked_add(jiff::Span::new().years(2)).unwrap();
+    let law = |home: &Jurisdiction| -> Applicable { packs.applicable(home, home, day) };
+    let groups = [Rows { reader: replica.reader(), vault: replica.vault.clone() }];
+    let permits =
+        |person: &crate::users::Learnable| permitted(&law(&person.facts.home), person, &here);
+    let people = interactions(&groups, &here, &order, 100, &permits).unwrap();
+    people.unpin(&here).unwrap()
+}
+
+fn share(people: &Interactions) -> Share {
+    let options = TrainingOptions { dimensions: 16, ..TrainingOptions::default() };
+    let census = bailiwick_core::learning::Census { people: 30, pairs: 180 };
+    let training = Training::start(options, 20, census).unwrap();
+    let round: Round = training.round().unwrap();
+    round.share(people, training.model(), &round.groups(people)).unwrap()
+}
+
+#[test]
+fn who_may_not_be_learned_from_leaves_no_trace() {
+    let expected = share(&read(&adults()));
+    assert_eq!(expected.counts().people, 30.0, "the adults are there");
+
+    let mut replica = adults();
+    let adult = facts(AgeBand::Adult);
+    let off = ConsentPatch { toggle: Some(Toggle::Off), ..choice(Consent::Granted) };
+    let abroad = Facts { home: "US-CA".parse().unwrap(), ..adult.clone() };
+    let unknown_place = Facts { home: "XX-YY".parse().unwrap(), ..adult.clone() };
+    let (teen, child) = (facts(AgeBand::SixteenSeventeen), facts(AgeBand::UpTo11));
+    let unknown = facts(AgeBand::Unknown);
+    let others = [
+        ("teen", Some(&teen), choice(Consent::Granted)),
+        ("child", Some(&child), choice(Consent::Parental)),
+        ("of-unknown-age", Some(&unknown), choice(Consent::None)),
+        ("never-asked", Some(&adult), choice(Consent::None)),
+        ("refused", Some(&adult), choice(Consent::Refused)),
+        ("withdrawn", Some(&adult), choice(Consent::Withdrawn)),
+        ("switched-off", Some(&adult), off),
+        ("visitor", Some(&abroad), choice(Consent::Granted)),
+        ("of-no-known-place", Some(&unknown_place), choice(Consent::Granted)),
+        ("of-before-facts-were-kept", None, choice(Consent::Granted)),
+    ];
+    for (at, (who, facts, chose)) in (50..).zip(others) {
+        add(&mut replica, who, at, facts, chose);
+        assert_eq!(share(&read(&replica)), expected, "{who} left a trace");
+    }
+
+    // The measure sees a trace where there is one, and that it goes with consent.
+    add(&mut replica, "late", 7, Some(&adult), choice(Consent::Granted));
+    assert_ne!(share(&read(&replica)), expected, "a trace is not seen");
+    let (reader, late) = (replica.reader(), person("late"));
+    let gone = replica.builder.put_consent(&reader, &late, choice(Consent::Withdrawn), NOW);
+    replica.apply(gone.unwrap()).unwrap();
+    assert_eq!(share(&read(&replica)), expected, "withdrawn, and still learned from");
+}
+
+/// What is disliked was not taken, and the newest items of a person count.
+#[test]
+fn a_person_counts_with_what_they_liked_and_within_bounds() {
+    let mut replica = Replica::new();
+    let adult = facts(AgeBand::Adult);
+    add(&mut replica, "anna", 0, Some(&adult), choice(Consent::Granted));
+    let dislike = [event("d", "i04", "dislike"), event("v", "i09", "view")];
+    replica.record("anna", &dislike);
+    let people = read(&replica);
+    assert_eq!(people.rows().collect::<Vec<_>>(), [&[0, 1, 5, 9, 16]]);
+}
+
+/// The facts are as sealed as all that is a person's.
+#[test]
+fn facts_are_kept_sealed_and_once() {
+    let mut replica = Replica::new();
+    let adult = facts(AgeBand::Adult);
+    add(&mut replica, "anna", 0, Some(&adult), choice(Consent::Granted));
+    let rows = replica.rows();
+    assert!(rows.iter().all(|row| !row.value.windows(5).any(|part| part == b"EU-DE")));
+    let (reader, anna) = (replica.reader(), person("anna"));
+    let again = [event("again", "i01", "like")];
+    let command = replica.builder.linked_events(&reader, &anna, &again, Some(&adult), NOW);
+    let bytes = bytes_of(command.unwrap());
+    assert!(!bytes.windows(5).any(|part| part == b"EU-DE"));
+    replica.apply_raw(&bytes);
+    let found = crate::users::read::facts(&replica.reader(), &replica.vault, &anna).unwrap();
+    let here = Standpoint::attested("eu".parse().unwrap());
+    assert_eq!(found.unwrap().unpin(&here).unwrap(), adult);
+}

@@ -1,0 +1,124 @@
+//! Learning, as operators ask for it.
+
+use std::time::Duration;
+
+use bailiwick_core::kind::Kind;
+use bailiwick_core::learning::TrainingOptions;
+use bailiwick_net::token::Scope;
+use bailiwick_proto::failure::Failure;
+use bailiwick_proto::store::control_command::Change;
+use bailiwick_proto::store::{
+    self, LearningOptions, LearningPhase, ModelManifest, RollBackModel, StartLearning,
+};
+use bailiwick_proto::{edge, v1};
+use futures::future::join_all;
+
+use super::State;
+
+/// What the nodes serve is asked of all at once, and waited for no longer.
+const NODES_WITHIN: Duration = Duration::from_millis(800);
+
+impl State {
+    pub(super) async fn start_learning(
+        &self,
+        call: edge::StartLearningCall,
+    ) -> Result<v1::LearningStatus, Failure> {
+        self.caller(call.caller)?.allowed(Scope::ClusterAdmin)?;
+        let asked = call.request.unwrap_or_default();
+        let defaults = TrainingOptions::default();
+        let options = LearningOptions {
+            dimensions: asked
+                .dimensions
+                .unwrap_or_else(|| u32::try_from(defaults.dimensions).unwrap_or(u32::MAX)),
+            rounds: asked.rounds.unwrap_or(defaults.rounds),
+            seed: asked.seed.unwrap_or(defaults.seed),
+            people_min: defaults.people_min,
+        };
+        let mut run = vec![0; 16];
+        let drawn = self.entropy.fill(&mut run);
+        drawn.map_err(|error| Failure::new(error.kind(), error.to_string()))?;
+        let start = StartLearning { run, options: Some(options) };
+        self.learning.propose(Change::StartLearning(start)).await?;
+        Ok(self.learning_state().await)
+    }
+
+    pub(super) async fn learning_status(
+        &self,
+        call: edge::LearningStatusCall,
+    ) -> Result<v1::LearningStatus, Failure> {
+        self.caller(call.caller)?.allowed(Scope::ClusterAdmin)?;
+        Ok(self.learning_state().await)
+    }
+
+    pub(super) async fn roll_back_model(
+        &self,
+        call: edge::RollBackModelCall,
+    ) -> Result<v1::LearningStatus, Failure> {
+        self.caller(call.caller)?.allowed(Scope::ClusterAdmin)?;
+        let active = self.control.view().models.active.clone();
+        let none = || Failure::new(Kind::NotFound, "no model is served");
+        let from = active.ok_or_else(none)?.sha256;
+        self.learning.propose(Change::RollBackModel(RollBackModel { from })).await?;
+        Ok(self.learning_state().await)
+    }
+
+    async fn learning_state(&self) -> v1::LearningStatus {
+        let view = self.control.view();
+        let serving = |node: bailiwick_core::ids::NodeName| async move {
+            let asked = tokio::time::timeout(NODES_WITHIN, self.learning.serving_of(&node)).await;
+            v1::NodeModel {
+                node: node.to_string(),
+                sha256: asked.ok().flatten().map(|hash| hex(&hash)),
+            }
+        };
+        let nodes = join_all(view.nodes.keys().cloned().map(serving)).await;
+        v1::LearningStatus {
+            run: view.learning.as_ref().map(told_run),
+            active: view.models.active.as_ref().map(told_model),
+            before: view.models.before.last().map(told_model),
+            nodes,
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn moment(ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(ms).map(|at| at.to_string()).unwrap_or_default()
+}
+
+fn told_run(run: &store::LearningRun) -> v1::LearningRun {
+    let phase = match run.phase() {
+        LearningPhase::None => "none",
+        LearningPhase::Running => "running",
+        LearningPhase::Done => "done",
+        LearningPhase::Failed => "failed",
+    };
+    v1::LearningRun {
+        run: hex(&run.run),
+        phase: phase.into(),
+        done: run.done,
+        rounds: run.options.unwrap_or_default().rounds,
+        attempts: run.attempts,
+        items: run.items,
+        domains: run.domains.clone(),
+        why: Some(run.why.clone()).filter(|why| !why.is_empty()),
+        started_at: moment(run.started_ms),
+        changed_at: moment(run.changed_ms),
+    }
+}
+
+fn told_model(model: &ModelManifest) -> v1::LearnedModel {
+    v1::LearnedModel {
+        sha256: hex(&model.sha256),
+        length: model.length,
+        items: model.items,
+        dimensions: model.dimensions,
+        people: model.people,
+        rounds: model.rounds,
+        learned_at: moment(model.learned_ms),
+        domains: model.domains.clone(),
+    }
+}
