@@ -11,7 +11,6 @@
 //! be those that the links' certificates name: the offers must come over such links, or be signed, since a
 //! coordinator that can put its own key in their place reads what it likes. All other domains together can
 //! compute the one that is left; hence the floor of contributors in every *sum*, not in every share.
-
 //!
 //! How a run goes: [`coordinate`] on the leader of the control group, [`Learner::serve`] on one node of each
 //! other domain, and on every node [`model::keep_model`].
