@@ -96,9 +96,9 @@ impl Edge {
             Failure::new(Kind::Overloaded, "too many requests are under way")
                 .retry_after(SHED_RETRY)
         })?;
-        let began = Instant::now();
+        let (began, asked) = (Instant::now(), (self.clock)());
         let token = visit::bearer(headers)?;
-        let verified = token.map(|token| self.tokens.verify(token, (self.clock)())).transpose();
+        let verified = token.map(|token| self.tokens.verify(token, asked)).transpose();
         let verified = verified.map_err(Failure::from)?;
         allow(operation.access(), verified.as_ref())?;
         let location = visit::location(&self.config, headers, peer)?;
@@ -112,6 +112,7 @@ impl Edge {
             gpc: visit::gpc(headers),
             request_id: visit::request_id(),
             began,
+            asked,
             patience,
             route: Route::Unavailable,
             home_edge: None,

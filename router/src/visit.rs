@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_core::ids::Jurisdiction;
+use bailiwick_core::ids::{Jurisdiction, UnixMillis};
 use bailiwick_core::kind::Kind;
 use bailiwick_core::policy::{Gpc, HomeReach};
 use bailiwick_core::routing::Route;
@@ -33,6 +33,8 @@ pub(crate) struct Visit {
     pub(crate) gpc: Gpc,
     pub(crate) request_id: Arc<str>,
     pub(crate) began: Instant,
+    /// The time of day when it came.
+    pub(crate) asked: UnixMillis,
     pub(crate) patience: Duration,
     pub(crate) route: Route,
     pub(crate) home_edge: Option<String>,
@@ -47,6 +49,7 @@ impl Visit {
             gpc: self.gpc == Gpc::Sent,
             home_unreachable: home == HomeReach::Unreachable,
             request_id: self.request_id.to_string(),
+            asked_ms: self.asked.0,
         }
     }
 }

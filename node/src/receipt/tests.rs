@@ -30,6 +30,7 @@ fn state(consent: &str, sensitive: &str, toggle: &str) -> ConsentState {
         toggle: toggle.parse().unwrap(),
         revision: 7,
         changed: ISSUED,
+        asked: ISSUED,
     }
 }
 

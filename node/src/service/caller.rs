@@ -1,6 +1,6 @@
 //! Who is asking, from where.
 
-use bailiwick_core::ids::{Issuer, Jurisdiction, Subject};
+use bailiwick_core::ids::{Issuer, Jurisdiction, Subject, UnixMillis};
 use bailiwick_core::kind::Kind;
 use bailiwick_core::policy::{AgeBand, Gpc, Service};
 use bailiwick_net::token::{Scope, Verified};
@@ -23,6 +23,8 @@ pub(super) struct Caller {
     pub(super) gpc: Gpc,
     /// The router could not reach the person's home.
     pub(super) home_unreachable: bool,
+    /// When the request came to the router, by its clock; 0 where it does not say.
+    pub(super) asked: UnixMillis,
 }
 
 impl Caller {
@@ -75,6 +77,7 @@ impl State {
             location,
             gpc: if caller.gpc { Gpc::Sent } else { Gpc::Absent },
             home_unreachable: caller.home_unreachable,
+            asked: UnixMillis(caller.asked_ms),
         })
     }
 }

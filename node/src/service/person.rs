@@ -95,6 +95,7 @@ impl State {
             consent: change.consent,
             sensitive: change.sensitive,
             toggle: change.toggle,
+            asked: caller.asked,
         };
         let reader = home.household.group.reader();
         let command =

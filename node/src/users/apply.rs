@@ -114,7 +114,7 @@ fn put_consent(
     let before = row.as_ref().map(ConsentState::of).transpose();
     let before = before.map_err(|error| Refused::malformed(error.to_string()))?;
     let before = before.unwrap_or_default();
-    let after = before.patched(&patch, draft.log_index(), now);
+    let after = before.patched(&patch, draft.log_index(), now)?;
     if after != before {
         draft.put_sealed(key, at, &after.to_row())?;
     }

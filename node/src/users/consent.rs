@@ -22,6 +22,8 @@ pub struct ConsentState {
     pub revision: u64,
     /// When that was.
     pub changed: UnixMillis,
+    /// When the person asked for what stands, by the clock of the edge that they asked.
+    pub asked: UnixMillis,
 }
 
 impl Default for ConsentState {
@@ -33,6 +35,7 @@ impl Default for ConsentState {
             toggle: Toggle::Unset,
             revision: 0,
             changed: UnixMillis(0),
+            asked: UnixMillis(0),
         }
     }
 }
@@ -46,6 +49,7 @@ impl ConsentState {
             toggle: row.toggle.parse()?,
             revision: row.revision,
             changed: UnixMillis(row.changed_ms),
+            asked: UnixMillis(row.asked_ms),
         })
     }
 
@@ -57,18 +61,34 @@ impl ConsentState {
             toggle: self.toggle.as_str().to_owned(),
             revision: self.revision,
             changed_ms: self.changed.0,
+            asked_ms: self.asked.0,
         }
     }
 
     /// The state after `patch`. One that changes nothing leaves the revision as it is.
-    pub(super) fn patched(&self, patch: &ConsentPatch, revision: u64, changed: UnixMillis) -> Self {
+    ///
+    /// # Errors
+    /// [`Refused`] when a later choice stands. A change whose outcome was not known to the app, since a message of
+    /// it was held up, may arrive after another one was acknowledged, and must not undo it.
+    pub(super) fn patched(
+        &self,
+        patch: &ConsentPatch,
+        revision: u64,
+        changed: UnixMillis,
+    ) -> Result<Self, Refused> {
+        // An edge whose clock is ahead must not shut out what others are asked after it.
+        let asked = if patch.asked.0 == 0 { changed } else { patch.asked.min(changed) };
+        if asked < self.asked {
+            return Err(Refused::late());
+        }
         let after = Self {
             consent: patch.consent.unwrap_or(self.consent),
             sensitive: patch.sensitive.unwrap_or(self.sensitive),
             toggle: patch.toggle.unwrap_or(self.toggle),
             ..self.clone()
         };
-        if after == *self { after } else { Self { revision, changed, ..after } }
+        let after = if after == *self { after } else { Self { revision, changed, ..after } };
+        Ok(Self { asked, ..after })
     }
 }
 
@@ -81,6 +101,8 @@ pub struct ConsentPatch {
     pub sensitive: Option<SensitiveConsent>,
     /// The switch.
     pub toggle: Option<Toggle>,
+    /// When the person asked for it, by the clock of the edge that they asked; 0: when it is applied.
+    pub asked: UnixMillis,
 }
 
 impl ConsentPatch {
@@ -90,6 +112,7 @@ impl ConsentPatch {
             consent: change.consent.as_deref().map(str::parse).transpose().map_err(bad)?,
             sensitive: change.sensitive.as_deref().map(str::parse).transpose().map_err(bad)?,
             toggle: change.toggle.as_deref().map(str::parse).transpose().map_err(bad)?,
+            asked: UnixMillis(change.asked_ms),
         };
         patch.check()
     }
@@ -99,6 +122,7 @@ impl ConsentPatch {
             consent: self.consent.map(|word| word.as_str().to_owned()),
             sensitive: self.sensitive.map(|word| word.as_str().to_owned()),
             toggle: self.toggle.map(|word| word.as_str().to_owned()),
+            asked_ms: self.asked.0,
         }
     }
 

@@ -30,6 +30,11 @@ impl Refused {
         Self { code: UsersRefusal::Salt, reason: reason.into() }
     }
 
+    pub(super) fn late() -> Self {
+        let reason = "this was asked for before the choice that stands; read it, and choose again";
+        Self { code: UsersRefusal::Late, reason: reason.to_owned() }
+    }
+
     pub(super) fn newer(found: u32, known: u32) -> Self {
         let reason = format!("the command has format {found}, this version reads up to {known}");
         Self { code: UsersRefusal::Newer, reason }
@@ -40,7 +45,7 @@ impl Refused {
     pub fn kind(&self) -> Kind {
         match self.code {
             UsersRefusal::Malformed | UsersRefusal::Full => Kind::Invalid,
-            UsersRefusal::Newer | UsersRefusal::Salt => Kind::Stale,
+            UsersRefusal::Newer | UsersRefusal::Salt | UsersRefusal::Late => Kind::Stale,
             UsersRefusal::Sealed | UsersRefusal::None => Kind::Broken,
         }
     }

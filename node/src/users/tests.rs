@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bailiwick_core::ids::UnixMillis;
+use bailiwick_core::kind::Kind;
 use bailiwick_core::policy::{Consent, Toggle};
 use bailiwick_proto::store::users_command::Change;
 use bailiwick_proto::store::{UsersCommand, UsersRefusal};
@@ -40,6 +41,25 @@ fn choices_are_kept_and_absent_ones_stay() {
     assert_eq!(put(&mut replica, off).revision, 2, "what changes nothing is no change");
     assert_eq!(replica.person("alice").unwrap().consent, after);
     assert_eq!(replica.person("bob"), None);
+}
+
+#[test]
+fn a_choice_that_comes_late_does_not_undo_a_later_one() {
+    let mut replica = Replica::new();
+    let mut put = |choice, asked_before_ms: i64| {
+        let patch = ConsentPatch { asked: NOW.plus(-asked_before_ms), ..consent(choice) };
+        let reader = replica.reader();
+        let command = replica.builder.put_consent(&reader, &person("alice"), patch, NOW).unwrap();
+        replica.apply(command).map(|applied| applied.consent.unwrap().consent)
+    };
+    assert_eq!(put(Consent::Granted, 9_000), Ok(Consent::Granted));
+    assert_eq!(put(Consent::Refused, 1_000), Ok(Consent::Refused));
+    let late = put(Consent::Granted, 5_000).unwrap_err();
+    assert_eq!((late.code, late.kind()), (UsersRefusal::Late, Kind::Stale));
+    assert_eq!(put(Consent::Refused, 1_000), Ok(Consent::Refused), "asked again, it is the same");
+    // The clock of one edge is an hour ahead: others are heard nevertheless.
+    assert_eq!(put(Consent::Granted, -3_600_000), Ok(Consent::Granted));
+    assert_eq!(put(Consent::Withdrawn, 0), Ok(Consent::Withdrawn));
 }
 
 #[test]
