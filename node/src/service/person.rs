@@ -244,6 +244,7 @@ impl State {
             token: Some(token.to_owned()),
             gpc: bailiwick_core::policy::Gpc::Absent,
             home_unreachable: false,
+            asked: UnixMillis(0),
         })
     }
 }
