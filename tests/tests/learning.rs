@@ -30,7 +30,9 @@ fn taken(person: usize) -> Vec<String> {
 }
 
 async fn takes(person: &Person<'_>, items: &[String]) {
-    person.says(json!({"consent": "granted"})).await;
+    let consent = person.says(json!({"consent": "granted"})).await;
+    // Whichever replica takes the events is to know of the consent.
+    let person = person.clone().carrying(consent.receipt.as_ref());
     let like = |item: &String| json!({"id": format!("e-{item}"), "kind": "like", "item": item});
     let events: Value = items.iter().map(like).collect();
     let raw = person.send_events(&person.home(), &events).await.unwrap();
