@@ -250,24 +250,24 @@ async fn put_person(
         return Ok(());
     };
     let token = tokens.person(&person.subject, &person.home, person.age_band)?;
-    put_consent(&router.url(), tokens, &token, person).await?;
+    // With the receipt whichever replica takes the events knows of the consent.
+    let receipt = put_consent(&router.url(), tokens, &token, person).await?;
     let client = client(&router.url(), &token)?;
     for events in events.chunks(EVENTS_AT_ONCE) {
-        let request = v1::RecordEventsRequest {
-            events: events.to_vec(),
-            ..v1::RecordEventsRequest::default()
-        };
+        let request = v1::RecordEventsRequest { events: events.to_vec(), receipt: receipt.clone() };
         let _: v1::RecordEventsResponse = client.post("/v1/events", &request).await?;
     }
     Ok(())
 }
 
+/// Says what the person chose; the receipt of it, if there was anything to say.
 async fn put_consent(
     url: &str,
     tokens: &Tokens,
     token: &str,
     person: &DemoPerson,
-) -> Result<(), DevError> {
+) -> Result<Option<String>, DevError> {
+    let mut receipt = None;
     let own = v1::PutConsentRequest {
         consent: Some(person.consent)
             .filter(|c| !matches!(c, Consent::None | Consent::Parental))
@@ -278,7 +278,8 @@ async fn put_consent(
         ..v1::PutConsentRequest::default()
     };
     if own.consent.is_some() || own.toggle.is_some() {
-        let _: v1::Consent = client(url, token)?.put("/v1/me/consent", &own).await?;
+        let said: v1::Consent = client(url, token)?.put("/v1/me/consent", &own).await?;
+        receipt = said.receipt;
     }
     if person.consent == Consent::Parental {
         let parental = v1::PutConsentRequest {
@@ -286,7 +287,8 @@ async fn put_consent(
             ..v1::PutConsentRequest::default()
         };
         let guardian = tokens.guardian(&person.subject, &person.home)?;
-        let _: v1::Consent = client(url, &guardian)?.put("/v1/me/consent", &parental).await?;
+        let said: v1::Consent = client(url, &guardian)?.put("/v1/me/consent", &parental).await?;
+        receipt = said.receipt;
     }
-    Ok(())
+    Ok(receipt)
 }
