@@ -81,14 +81,37 @@ impl State {
         if known.reach == HomeReach::Unreachable && self.is_home(&law) {
             return self.buffer(&law, incoming, known.asking(&caller, self)).await;
         }
-        let asking = known.asking(&caller, self);
-        let decision = decide_under(&law, &asking);
+        let mut asking = known.asking(&caller, self);
+        let mut decision = decide_under(&law, &asking);
+        let unlinked = !matches!(decision.event_store, EventStore::Linked(_));
+        // Whoever has just consented must not lose what they do next to a replica that does not know of it yet.
+        if unlinked
+            && self.is_home(&law)
+            && let Some(newest) =
+                self.newest(&caller, batch.receipt.as_deref(), &law, &incoming).await
+        {
+            asking = newest;
+            decision = decide_under(&law, &asking);
+        }
         self.log_decision("events", &caller, &asking, &decision)?;
         match self.store(&caller, &law, &incoming, &decision).await {
             Ok(answer) => Ok(answer),
             Err(NotTaken::Failed(failure)) => Err(failure),
             Err(NotTaken::Quorum) => self.buffer(&law, incoming, asking).await,
         }
+    }
+
+    /// What is asked by the person's choices as the group's leader has them now; none where it can't confirm them.
+    async fn newest(
+        &self,
+        caller: &Caller,
+        receipt: Option<&str>,
+        law: &Applicable,
+        incoming: &Incoming<'_>,
+    ) -> Option<Asking> {
+        incoming.household.group.refresh(self.timing.read_within).await.ok()?;
+        let known = self.known(caller, receipt, law).await.ok()?;
+        (known.reach == HomeReach::Reachable).then(|| known.asking(caller, self))
     }
 
     /// Without a lease on the packs everything counts as STRICT, which stores nothing. That would lose for
