@@ -161,25 +161,31 @@ async fn hurt(cluster: &Cluster, fault: Fault, lasts: Duration, draws: &mut ChaC
         }
         Fault::Rolling | Fault::Certificates => {
             let domain = ["eu", "us", "in"].choose(draws).copied().unwrap_or("eu");
-            for node in cluster.nodes_of(domain) {
-                cluster.stop(&node).await;
-                if fault == Fault::Certificates {
-                    cluster.renew_certificate(&node);
-                }
-                cluster.revive(&node);
-                cluster.ready(&node).await;
-            }
-            return;
+            return roll(cluster, domain, fault == Fault::Certificates).await;
         }
-        Fault::LeaderAlone => {
-            let leader = cluster.leads("users-eu-0").await.unwrap_or(node);
-            let others: Vec<_> =
-                cluster.nodes_of("eu").into_iter().filter(|node| *node != leader).collect();
-            others.iter().for_each(|node| cluster.signal(node, Signal::Stop));
-            sleep(lasts).await;
-            cluster.kill(&leader).await;
-            others.iter().for_each(|node| cluster.signal(node, Signal::Continue));
-        }
+        Fault::LeaderAlone => leader_alone(cluster, node, lasts).await,
     }
     sleep(lasts).await;
+}
+
+/// Stops and starts the nodes of a domain one after the other, where `renewed` with new certificates.
+async fn roll(cluster: &Cluster, domain: &str, renewed: bool) {
+    for node in cluster.nodes_of(domain) {
+        cluster.stop(&node).await;
+        if renewed {
+            cluster.renew_certificate(&node);
+        }
+        cluster.revive(&node);
+        cluster.ready(&node).await;
+    }
+}
+
+async fn leader_alone(cluster: &Cluster, otherwise: String, lasts: Duration) {
+    let leader = cluster.leads("users-eu-0").await.unwrap_or(otherwise);
+    let others: Vec<_> =
+        cluster.nodes_of("eu").into_iter().filter(|node| *node != leader).collect();
+    others.iter().for_each(|node| cluster.signal(node, Signal::Stop));
+    sleep(lasts).await;
+    cluster.kill(&leader).await;
+    others.iter().for_each(|node| cluster.signal(node, Signal::Continue));
 }

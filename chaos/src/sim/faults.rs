@@ -1,14 +1,14 @@
 //! What goes wrong in a simulation, drawn by seed: each fault begins, lasts a while, and is mended.
 
-use std::io::ErrorKind;
+mod damage;
+mod network;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::ids::NodeName;
 use bailiwick_core::placement::admit;
-use bailiwick_net::memory::Weather;
 use bailiwick_node::cluster::Group;
-use bailiwick_node::log::sim::Call;
 use bailiwick_node::raft::types::Member;
 use futures::FutureExt as _;
 use rand::seq::IndexedRandom as _;
@@ -33,6 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const ANSWERS: Duration = Duration::from_secs(5);
 /// The number of a member that no group has.
 const STRANGER: u64 = 4_242;
+
+pub use network::fair;
 
 /// Draws faults and injects them.
 pub struct Faults {
@@ -221,129 +223,6 @@ impl Faults {
         self.up(world, &name).await
     }
 
-    /// Once a run, and not where a domain has one node alone: what only one disk has is gone with it.
-    async fn wipe(&mut self, world: &mut World) -> Result<(), SimError> {
-        let name = self.node(world);
-        let alone = world.nodes.get(&name).is_none_or(|n| world.of_domain(n.domain()).count() < 3);
-        if self.wiped || alone {
-            return self.restart(world).await;
-        }
-        self.wiped = true;
-        self.down(world, &name, Rows::Wiped).await?;
-        self.lasts().await;
-        self.up(world, &name).await
-    }
-
-    async fn cut(&mut self, kind: Kind, world: &mut World) {
-        let victim = self.node(world);
-        let domain = world.nodes.get(&victim).map_or("", |node| node.domain()).to_owned();
-        let everybody = world.everybody();
-        for (one, at) in &everybody {
-            for (other, there) in &everybody {
-                let cuts = match kind {
-                    Kind::Isolate => (*one == victim) != (*other == victim),
-                    Kind::OneWay => *one == victim && *other != victim,
-                    Kind::Deaf => {
-                        (*one == victim) != (*other == victim) && world.are_nodes(one, other)
-                    }
-                    Kind::DomainCut => (*at == domain) != (*there == domain),
-                    _ => one != other && self.dice.random_ratio(1, 4),
-                };
-                if cuts {
-                    world.wires.cut(one, other);
-                }
-            }
-        }
-        world.trace.line(format_args!("  around {victim}"));
-        self.lasts().await;
-        world.wires.heal();
-    }
-
-    /// Whoever leads a users group is cut off, again and again, while messages take nearly as long as the
-    /// candidates' timeouts lie apart.
-    async fn stormy_election(&mut self, world: &mut World) {
-        let most = Duration::from_millis(self.dice.random_range(60..250));
-        let delay_min = Duration::from_millis(20);
-        world.wires.set_weather(Weather { delay_min, delay_max: most, ..fair() });
-        for _ in 0..self.dice.random_range(1..4) {
-            let Some((leader, _)) = self.leader(world) else { break };
-            for (other, _) in world.everybody() {
-                if other != leader {
-                    world.wires.cut(&leader, &other);
-                    world.wires.cut(&other, &leader);
-                }
-            }
-            world.trace.line(format_args!("  around {leader}"));
-            self.lasts().await;
-            world.wires.heal();
-        }
-        world.wires.set_weather(fair());
-    }
-
-    async fn storm(&mut self, world: &mut World) {
-        let most = self.dice.random_range(5..120);
-        world.wires.set_weather(Weather {
-            delay_min: Duration::from_micros(100),
-            delay_max: Duration::from_millis(most),
-            late_rate: self.dice.random_range(0.0..0.3),
-            late_by: Duration::from_millis(self.dice.random_range(50..500)),
-            break_rate: self.dice.random_range(0.0..0.02),
-        });
-        self.lasts().await;
-        world.wires.set_weather(fair());
-    }
-
-    async fn slow_disk(&mut self, world: &mut World) {
-        let (name, slow) = (self.node(world), self.dice.random_range(20..800));
-        let set = |world: &World, slow| {
-            world.nodes.get(&name).into_iter().for_each(|node| node.set_slow(slow));
-        };
-        set(world, Duration::from_millis(slow));
-        self.lasts().await;
-        set(world, Duration::ZERO);
-    }
-
-    /// The disk refuses; the node must end itself rather than go on, and comes back on a disk that is well.
-    async fn broken_disk(&mut self, kind: Kind, world: &mut World) -> Result<(), SimError> {
-        let (name, nth) = (self.node(world), self.dice.random_range(1..20));
-        let (call, error) = match kind {
-            Kind::FullDisk => (Call::Write, ErrorKind::StorageFull),
-            _ => (Call::Sync, ErrorKind::Other),
-        };
-        if let Some(node) = world.nodes.get(&name) {
-            node.disk().fail_from(nth, call, error);
-            let fatal = tokio::time::timeout(Duration::from_secs(4), node.fatal()).await;
-            world.trace.line(format_args!("  {name}: {fatal:?}"));
-        }
-        let rows = self.rows();
-        self.down(world, &name, rows).await?;
-        self.lasts().await;
-        self.up(world, &name).await
-    }
-
-    /// A bit of a node's log changes while it is down. Either nothing hangs on it, or the log says so and does not
-    /// open; its node is then given an empty disk, as its operator would do.
-    async fn bit_rot(&mut self, world: &mut World) -> Result<(), SimError> {
-        let (name, seed) = (self.node(world), self.dice.random());
-        let alone = world.nodes.get(&name).is_none_or(|n| world.of_domain(n.domain()).count() < 3);
-        if self.wiped || alone {
-            return self.restart(world).await;
-        }
-        self.down(world, &name, Rows::Kept).await?;
-        if let Some(node) = world.nodes.get(&name) {
-            node.disk().rot(seed);
-        }
-        match self.up(world, &name).await {
-            Err(SimError::Part(words)) if words.contains("damaged") => {
-                world.trace.line(format_args!("  {words}"));
-                self.wiped = true;
-                self.down(world, &name, Rows::Wiped).await?;
-                self.up(world, &name).await
-            }
-            other => other,
-        }
-    }
-
     /// A node that leads a users group, and the group.
     fn leader(&mut self, world: &World) -> Option<(NodeName, Arc<Group>)> {
         let leading = world.nodes.values().filter_map(|node| {
@@ -387,16 +266,6 @@ impl Faults {
         set(world, skew);
         self.lasts().await;
         set(world, 0);
-    }
-}
-
-/// The weather of every day: a little delay.
-#[must_use]
-pub fn fair() -> Weather {
-    Weather {
-        delay_min: Duration::from_micros(100),
-        delay_max: Duration::from_millis(4),
-        ..Weather::default()
     }
 }
 

@@ -23,7 +23,8 @@ const EVENTS_AT_ONCE: usize = 500;
 /// People who are loaded, or asked for, at one time.
 const PEOPLE_AT_ONCE: usize = 16;
 /// What a crowded machine had to buffer is with its group by then.
-const DELIVERED_WITHIN: Duration = Duration::from_secs(5);
+const DELIVERED_WITHIN: Duration = Duration::from_secs(60);
+const LOOKS_EVERY: Duration = Duration::from_millis(500);
 /// Of one request; the machine is busy with all nodes at once.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// A request that can't be taken now is sent again so often.
@@ -239,7 +240,26 @@ async fn put_people(
             say(&format!("{done} of {count} people are loaded"));
         }
     }
-    tokio::time::sleep(DELIVERED_WITHIN).await;
+    delivered(cluster).await
+}
+
+/// Waits until no node holds events back for a group.
+async fn delivered(cluster: &Temporary) -> Result<(), EvalError> {
+    let began = Instant::now();
+    for node in cluster.plan().nodes() {
+        let client = Client::new(&format!("http://{}", node.admin))?.with_deadline(DEADLINE);
+        loop {
+            let raw = client.send(http::Method::GET, "/metrics", bytes::Bytes::new()).await?;
+            let told = String::from_utf8_lossy(&raw.body);
+            if told.lines().any(|line| line == "bailiwick_buffered_batches 0") {
+                break;
+            }
+            if began.elapsed() > DELIVERED_WITHIN {
+                return Err(EvalError::Cluster(format!("{} still holds events back", node.name)));
+            }
+            tokio::time::sleep(LOOKS_EVERY).await;
+        }
+    }
     Ok(())
 }
 

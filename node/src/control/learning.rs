@@ -38,12 +38,26 @@ fn models_of(view: &View<'_>) -> Models {
     }
 }
 
-fn check_options(options: &LearningOptions) -> Result<(), String> {
-    let within =
-        |what: &str, found: u32, least: u32, most: u32| match (least..=most).contains(&found) {
-            true => Ok(()),
-            false => Err(format!("{what} is {found}, it must be {least} to {most}")),
-        };
+/// An option of a run that is out of bounds.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field} is {found}, it must be {least} to {most}")]
+pub struct OutOfBounds {
+    /// The option.
+    pub field: &'static str,
+    found: u32,
+    least: u32,
+    most: u32,
+}
+
+/// Whether a run may have these options.
+///
+/// # Errors
+/// [`OutOfBounds`] of the first that is.
+pub fn check_options(options: &LearningOptions) -> Result<(), OutOfBounds> {
+    let within = |field, found: u32, least, most| match (least..=most).contains(&found) {
+        true => Ok(()),
+        false => Err(OutOfBounds { field, found, least, most }),
+    };
     within("dimensions", options.dimensions, 8, 512)?;
     within("rounds", options.rounds, 1, 10_000)?;
     within("people_min", options.people_min, PEOPLE_MIN, u32::MAX)
@@ -54,7 +68,7 @@ pub(super) fn start(start: StartLearning, at_ms: i64, view: &mut View<'_>) -> Re
     if start.run.len() != RUN_BYTES {
         return Err(format!("a run's id has {RUN_BYTES} bytes"));
     }
-    check_options(&start.options.unwrap_or_default())?;
+    check_options(&start.options.unwrap_or_default()).map_err(|wrong| wrong.to_string())?;
     match run_of(view) {
         // Proposed twice.
         Some(known) if known.run == start.run => Ok(()),

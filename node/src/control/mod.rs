@@ -4,5 +4,6 @@ mod learning;
 mod machine;
 mod state;
 
+pub use learning::{OutOfBounds, check_options};
 pub use machine::{ControlMachine, FORMAT, may_propose};
 pub use state::{ControlState, ControlView, DomainRecord, NodeRecord};

@@ -44,8 +44,11 @@ const SESSIONS_MAX: usize = 4;
 /// A session's name: a run has a new one whenever its domains meet anew.
 pub(super) type SessionId = [u8; 16];
 
-/// The public keys that this node made for the parties of its sessions.
 type Offered = BTreeMap<SessionId, BTreeMap<DomainId, Vec<u8>>>;
+
+/// The public keys that a node made for the parties of its sessions; none at first.
+#[derive(Default)]
+pub struct Offers(Mutex<Offered>);
 
 /// What learning needs of a node.
 pub struct Learner {
@@ -71,33 +74,8 @@ pub struct Learner {
     pub clock: Clock,
     /// Where work runs that blocks or computes for long.
     pub offload: Offload,
-    offered: Mutex<Offered>,
-}
-
-/// What a learner is made of.
-pub struct LearnerParts {
-    /// See [`Learner::name`].
-    pub name: NodeName,
-    /// See [`Learner::here`].
-    pub here: Standpoint,
-    /// See [`Learner::mesh`].
-    pub mesh: Arc<Mesh>,
-    /// See [`Learner::control`].
-    pub control: Arc<ControlState>,
-    /// See [`Learner::groups`].
-    pub groups: Groups,
-    /// See [`Learner::people`].
-    pub people: Vec<Rows>,
-    /// See [`Learner::law`].
-    pub law: Arc<Law>,
-    /// See [`Learner::catalogue`].
-    pub catalogue: Arc<Catalogue>,
-    /// See [`Learner::models`].
-    pub models: Models,
-    /// See [`Learner::clock`].
-    pub clock: Clock,
-    /// See [`Learner::offload`].
-    pub offload: Offload,
+    /// The keys of its sessions.
+    pub offers: Offers,
 }
 
 /// Withdraws what was offered when a session ends, however it does.
@@ -113,28 +91,6 @@ impl Drop for Withdraw {
 }
 
 impl Learner {
-    /// A learner of these parts.
-    #[must_use]
-    pub fn new(parts: LearnerParts) -> Self {
-        let LearnerParts { name, here, mesh, control, groups, people, law, .. } = parts;
-        let LearnerParts { catalogue, models, clock, offload, .. } = parts;
-        let offered = Mutex::default();
-        Self {
-            name,
-            here,
-            mesh,
-            control,
-            groups,
-            people,
-            law,
-            catalogue,
-            models,
-            clock,
-            offload,
-            offered,
-        }
-    }
-
     /// The domain this node stands in.
     #[must_use]
     pub fn domain(&self) -> &DomainId {
@@ -142,7 +98,7 @@ impl Learner {
     }
 
     fn offered(&self) -> std::sync::MutexGuard<'_, Offered> {
-        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
+        self.offers.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets the parties of a session fetch their keys, each its own, until the guard is dropped.

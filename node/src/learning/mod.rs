@@ -41,7 +41,7 @@ mod wire;
 pub use coordinate::coordinate;
 pub use error::SumError;
 pub use gather::{Gathering, MaskedShare};
-pub use learner::{KEY, Learner, LearnerParts, MODEL, OFFER, SERVING, SESSION};
+pub use learner::{KEY, Learner, MODEL, OFFER, Offers, SERVING, SESSION};
 pub use lists::keep_lists;
 pub use masks::{Attempt, PairMasks};
 pub use offer::{Offer, RunId};

@@ -47,8 +47,9 @@ impl From<PartyError> for Failure {
 }
 
 impl From<PeopleError> for Failure {
+    /// Its own words may hold one of a person's; a failure goes to the coordinator, abroad, and into control.
     fn from(error: PeopleError) -> Self {
-        Self::new(error.kind(), error.to_string())
+        Self::new(error.kind(), "the people of this domain can't be read")
     }
 }
 

@@ -14,6 +14,7 @@ use bailiwick_proto::{edge, v1};
 use futures::future::join_all;
 
 use super::State;
+use crate::control::{OutOfBounds, check_options};
 
 /// What the nodes serve is asked of all at once, and waited for no longer.
 const NODES_WITHIN: Duration = Duration::from_millis(800);
@@ -34,6 +35,12 @@ impl State {
             seed: asked.seed.unwrap_or(defaults.seed),
             people_min: defaults.people_min,
         };
+        let bad = |wrong: OutOfBounds| Failure::invalid(wrong.field, wrong.to_string());
+        check_options(&options).map_err(bad)?;
+        let running = |run: &store::LearningRun| run.phase() == LearningPhase::Running;
+        if self.control.view().learning.as_ref().is_some_and(running) {
+            return Err(Failure::new(Kind::Stale, "a run of learning is under way"));
+        }
         let mut run = vec![0; 16];
         let drawn = self.entropy.fill(&mut run);
         drawn.map_err(|error| Failure::new(error.kind(), error.to_string()))?;
@@ -55,9 +62,12 @@ impl State {
         call: edge::RollBackModelCall,
     ) -> Result<v1::LearningStatus, Failure> {
         self.caller(call.caller)?.allowed(Scope::ClusterAdmin)?;
-        let active = self.control.view().models.active.clone();
-        let none = || Failure::new(Kind::NotFound, "no model is served");
-        let from = active.ok_or_else(none)?.sha256;
+        let models = self.control.view().models.clone();
+        let none = |words| Failure::new(Kind::NotFound, words);
+        let from = models.active.ok_or_else(|| none("no model is served"))?.sha256;
+        if models.before.is_empty() {
+            return Err(none("there is no model before this one"));
+        }
         self.learning.propose(Change::RollBackModel(RollBackModel { from })).await?;
         Ok(self.learning_state().await)
     }

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::control::{ControlMachine, ControlState};
 use crate::decisions::Decisions;
 use crate::learning::model::Models;
-use crate::learning::{Learner, LearnerParts, Rows};
+use crate::learning::{Learner, Offers, Rows};
 use crate::log::{LogOptions, SegmentLog};
 use crate::raft::config;
 use crate::raft::group_machine::{GroupMachine, GroupParts, Offload, OpenError};
@@ -264,7 +264,7 @@ impl Opening<'_> {
             reader: household.group.reader().clone(),
             vault: Arc::clone(&household.vault),
         };
-        Ok(Learner::new(LearnerParts {
+        Ok(Learner {
             name: self.identity.name.clone(),
             here: Standpoint::attested(self.identity.domain.clone()),
             mesh: Arc::clone(&self.mesh),
@@ -276,7 +276,8 @@ impl Opening<'_> {
             models: Models::open(&self.config.data_dir.join("models"))?,
             clock: Arc::clone(&self.seams.clock),
             offload: self.seams.offload,
-        }))
+            offers: Offers::default(),
+        })
     }
 
     fn hello(&self, disk: &Disk, opened: &[Opened]) -> Arc<dyn Fn() -> Hello + Send + Sync> {
