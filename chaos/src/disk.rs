@@ -4,9 +4,9 @@
 //! copy of the file, taken while the writers are halted, is what a power cut would have left.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::ChaosError;
+use crate::system::system;
 
 /// A mounted disk.
 #[derive(Debug)]
@@ -15,15 +15,6 @@ pub struct Disk {
     image: PathBuf,
     device: String,
     cuts: u32,
-}
-
-fn system(program: &str, arguments: &[&str]) -> Result<String, ChaosError> {
-    let output = Command::new(program).args(arguments).output()?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(ChaosError::Command { line: format!("{program} {}", arguments.join(" ")), said })
 }
 
 impl Disk {

@@ -14,6 +14,14 @@ pub enum ChaosError {
     /// Not even a disk whose power can be cut is to be had: without root, loop devices or room.
     #[error("no disk can be made here: {0}")]
     NoDisk(Box<ChaosError>),
+    /// No network of this machine's own can be made: without root, `ip`, or what the kernel needs for it.
+    #[error("no network namespaces can be made here: {0}")]
+    NoSpaces(Box<ChaosError>),
+    /// A fault of the wires between domains was asked for, and all of them share one loopback.
+    #[error(
+        "wires can only be bad between network namespaces: run as root and without `--loopback`"
+    )]
+    NoWires,
     /// A file or process could not be handled.
     #[error("the system refused: {0}")]
     Io(#[from] std::io::Error),

@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 
 use bailiwick_proto::v1;
 use bailiwick_tests::catalogue;
-use bailiwick_tests::cluster::{Cluster, Mode};
+use bailiwick_tests::cluster::Cluster;
 use bailiwick_tests::person::{Person, of};
 use bailiwick_tests::wait::{eventually, percentile};
 use futures::future::{join, join_all};
 use tokio::time::sleep;
 
 use crate::ChaosError;
+use crate::fault::{Fault, Ground, start};
 use crate::invariants;
 use crate::ledger::Ledger;
 use crate::report::Run;
-use crate::workload::{consent, note, people};
+use crate::spaces::Spaces;
+use crate::workload::{consent, note, people, without_home};
 
 const PEOPLE: usize = 6;
 /// Between two requests of one client.
@@ -33,17 +35,24 @@ pub struct Args {
     /// Seconds for which home is gone.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3600))]
     pub seconds: u64,
+    /// Cut the wires between home and the other domains instead of killing its nodes. Needs root.
+    #[arg(long)]
+    pub cut: bool,
 }
 
-/// Kills all nodes of `eu` for a while, asks for its people at the other edges all the time, and looks at what
+/// Takes `eu` away for a while, asks for its people at the other edges all the time, and looks at what
 /// they got.
 ///
 /// # Errors
-/// [`ChaosError`] when no cluster can be started.
-pub async fn run(args: &Args) -> Result<Run, ChaosError> {
+/// [`ChaosError`] when no cluster can be started, or wires are to be cut and there are none.
+pub async fn run(args: &Args, spaces: Option<&Spaces>) -> Result<Run, ChaosError> {
     let state = tempfile::tempdir()?;
-    let (binary, path) = (std::env::current_exe()?, state.path().join("state"));
-    let cluster = Cluster::start_on(&binary, Mode::Processes, &path, &[]);
+    let cluster = start(spaces, &state.path().join("state"), &[])?;
+    let ground = Ground { cluster: &cluster, spaces };
+    let fault = if args.cut { Fault::CutOff } else { Fault::DomainGone };
+    if fault.needs_spaces() && spaces.is_none() {
+        return Err(ChaosError::NoWires);
+    }
     let everybody = people(PEOPLE);
     let mut run = Run::new("home-gone", 0);
     catalogue::load(&cluster).await;
@@ -52,14 +61,9 @@ pub async fn run(args: &Args) -> Result<Run, ChaosError> {
     let asking = join_all(["us", "in"].map(|at| ask(&cluster, &everybody, at, &ledger, &stop)));
     let losing = async {
         sleep(Duration::from_secs(1)).await;
-        for node in cluster.nodes_of("eu") {
-            cluster.kill(&node).await;
-        }
-        let gone = Instant::now();
-        sleep(Duration::from_secs(args.seconds)).await;
-        for node in cluster.nodes_of("eu") {
-            cluster.revive(&node);
-        }
+        let (gone, lasts) = (Instant::now(), Duration::from_secs(args.seconds));
+        ground.hurt_domain(fault, "eu", lasts).await;
+        ground.give_back("eu");
         let back = served_at_home(&cluster, &everybody).await;
         sleep(Duration::from_secs(1)).await;
         stop.store(true, Ordering::SeqCst);
@@ -105,16 +109,12 @@ async fn ask(
         asked.extend(answer.as_ref().ok().map(|answer: &v1::RecommendResponse| Asked {
             at: began,
             took: began.elapsed(),
-            without_home: says(answer, "HOME_UNREACHABLE"),
+            without_home: without_home(answer),
         }));
         note(ledger, at, &answer);
         sleep(PAUSE).await;
     }
     asked
-}
-
-fn says(answer: &v1::RecommendResponse, code: &str) -> bool {
-    answer.decision.iter().any(|decision| decision.reason_codes.iter().any(|found| found == code))
 }
 
 /// Waits until every edge serves its people with their profile again, and home takes their events.

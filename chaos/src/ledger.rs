@@ -29,6 +29,8 @@ pub struct Entries {
     pub items: BTreeMap<String, u64>,
     /// Slates that were answered.
     pub answers: u64,
+    /// Of these, those that were answered without the person's home, and said so.
+    pub without_home: u64,
     /// Slates that came as an error, by the error's words.
     pub failures: BTreeMap<String, u64>,
     /// Answers that the law or the person's choices do not allow.
@@ -65,6 +67,18 @@ impl Entries {
     pub fn operations(&self) -> u64 {
         let events: usize = self.people.values().map(|writes| writes.acknowledged.len()).sum();
         (events + self.items.len()) as u64 + self.answers
+    }
+
+    /// How the slates fared, for a report.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let failures: u64 = self.failures.values().sum();
+        let all = format!(
+            "slates: {} answered, {} of them without home, {failures} errors",
+            self.answers, self.without_home
+        );
+        let each = self.failures.iter().map(|(why, times)| format!("{times} x {why}"));
+        std::iter::once(all).chain(each).collect()
     }
 }
 

@@ -5,6 +5,7 @@
 
 pub mod disk;
 pub mod error;
+pub mod fault;
 pub mod home_gone;
 pub mod invariants;
 pub mod ledger;
@@ -12,8 +13,11 @@ pub mod live;
 pub mod mutants;
 pub mod overload;
 pub mod power;
+pub mod proxy;
 pub mod report;
 pub mod sim;
+pub mod spaces;
+mod system;
 pub mod workload;
 
 pub use error::ChaosError;

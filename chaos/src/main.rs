@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use bailiwick_chaos::sim::command as sim;
-use bailiwick_chaos::{home_gone, live, mutants, overload, power, report};
+use bailiwick_chaos::spaces::{self, Spaces};
+use bailiwick_chaos::{ChaosError, home_gone, live, mutants, overload, power, report};
 use clap::{Parser, Subcommand};
 
 /// Attack a cluster of this machine, and say which promises held.
@@ -34,8 +35,23 @@ enum Command {
     Meta(sim::Args),
     /// Plant one bug after the other and see that each is found. Needs a debug build, or the feature `mutants`.
     Mutants(mutants::Args),
+    /// Make a network namespace for each domain, joined by a wire that can be bad, and run a command in that
+    /// of the clients. Needs root.
+    Proxy(spaces::Args),
     /// A short run of each, as one page.
     Report(report::Args),
+}
+
+impl Command {
+    /// Whether domains are to be apart where they can be, and the seed of what their wires do.
+    fn apart(&self) -> Option<u64> {
+        match self {
+            Self::Live(args) if !args.loopback => Some(args.seed),
+            Self::HomeGone(args) if args.cut => Some(0),
+            Self::Report(args) => Some(args.seed),
+            _ => None,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -50,9 +66,14 @@ fn main() -> ExitCode {
     {
         return sim::here(args);
     }
+    if let Command::Proxy(args) = &arguments.command {
+        return spaces::run(args).unwrap_or_else(|error| failed(&error));
+    }
+    // Before any other thread starts: all of them are to be where the clients are.
+    let spaces = arguments.command.apart().and_then(enter);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(run(arguments.command)),
+        Ok(runtime) => runtime.block_on(run(arguments.command, spaces.as_ref())),
         Err(error) => Err(error.into()),
     };
     match done {
@@ -60,22 +81,32 @@ fn main() -> ExitCode {
             page.print(arguments.json);
             if page.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(error) => {
-            eprintln!("bailiwick-chaos: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
 }
 
-async fn run(command: Command) -> Result<report::Page, bailiwick_chaos::ChaosError> {
+fn failed(error: &ChaosError) -> ExitCode {
+    eprintln!("bailiwick-chaos: {error}");
+    ExitCode::FAILURE
+}
+
+/// Everything else can be attacked on loopback too.
+fn enter(seed: u64) -> Option<Spaces> {
+    let spaces = Spaces::enter(seed);
+    spaces.inspect_err(|why| eprintln!("SKIP faults of the wires: {why}")).ok()
+}
+
+async fn run(command: Command, spaces: Option<&Spaces>) -> Result<report::Page, ChaosError> {
     Ok(match command {
         Command::Power(args) => report::Page::of(vec![power::run(&args).await?]),
-        Command::Live(args) => report::Page::of(vec![live::run(&args).await?]),
-        Command::HomeGone(args) => report::Page::of(vec![home_gone::run(&args).await?]),
+        Command::Live(args) => report::Page::of(vec![live::run(&args, spaces).await?]),
+        Command::HomeGone(args) => report::Page::of(vec![home_gone::run(&args, spaces).await?]),
         Command::Overload(args) => report::Page::of(vec![overload::run(&args).await?]),
         Command::Sim(args) => report::Page::of(sim::run(&args)?),
         Command::Meta(args) => report::Page::of(sim::meta(&args)?),
         Command::Mutants(args) => report::Page::of(mutants::run(&args).await?),
-        Command::Report(args) => report::run(&args).await?,
+        // It needs no runtime, and was run before there was one.
+        Command::Proxy(_) => report::Page::of(Vec::new()),
+        Command::Report(args) => report::run(&args, spaces).await?,
     })
 }

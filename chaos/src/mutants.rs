@@ -3,6 +3,7 @@
 
 use bailiwick_node::mutant::{Mutant, POSSIBLE, VARIABLE};
 
+use crate::fault::Fault;
 use crate::report::Run;
 use crate::sim::command;
 use crate::sim::scenario::Scenario;
@@ -122,10 +123,11 @@ async fn hunt(mutant: Mutant, seed: u64) -> Result<Run, ChaosError> {
         return power::attack(&args, &planted).await;
     }
     let only = match mutant {
-        Mutant::AcknowledgeEarly => live::Fault::LeaderAlone,
-        _ => live::Fault::Kill,
+        Mutant::AcknowledgeEarly => Fault::LeaderAlone,
+        _ => Fault::Kill,
     };
-    live::attack(&live::Args { faults: FAULTS, seed, only: Some(only) }, &planted).await
+    let args = live::Args { faults: FAULTS, seed, only: Some(only), loopback: true };
+    live::attack(&args, None, &planted).await
 }
 
 /// Turns the page around: what was found is as it should be.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::sim::command;
 use crate::sim::run::Outcome;
+use crate::spaces::Spaces;
 use crate::{ChaosError, live, power};
 
 /// One scenario's run.
@@ -162,10 +163,10 @@ pub struct Args {
 ///
 /// # Errors
 /// [`ChaosError`] when one can't be run at all.
-pub async fn run(args: &Args) -> Result<Page, ChaosError> {
-    let live = live::Args { faults: args.faults, seed: args.seed, only: None };
+pub async fn run(args: &Args, spaces: Option<&Spaces>) -> Result<Page, ChaosError> {
+    let live = live::Args { faults: args.faults, seed: args.seed, only: None, loopback: false };
     let mut runs = command::run(&command::Args::seeds(args.seeds, args.seed))?;
-    runs.push(live::run(&live).await?);
+    runs.push(live::run(&live, spaces).await?);
     let power = power::Args { cuts: args.cuts, seed: args.seed, disk_mib: 2048, folder: None };
     match power::run(&power).await {
         Ok(run) => runs.push(run),

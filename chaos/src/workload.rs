@@ -186,12 +186,20 @@ impl Workload {
     }
 }
 
+/// Whether an answer says that the person's home could not be asked.
+#[must_use]
+pub fn without_home(answer: &v1::RecommendResponse) -> bool {
+    let codes = answer.decision.iter().flat_map(|decision| &decision.reason_codes);
+    codes.into_iter().any(|code| code == "HOME_UNREACHABLE")
+}
+
 /// Notes what a German adult who consented was answered at an edge.
 pub fn note(ledger: &Ledger, at: &str, answer: &Result<v1::RecommendResponse, ClientError>) {
     let mut entries = ledger.entries();
     match answer {
         Ok(answer) => {
             entries.answers += 1;
+            entries.without_home += u64::from(without_home(answer));
             entries.unlawful.extend(lawful::check(at, answer));
         }
         Err(error) => *entries.failures.entry(format!("{at}: {error}")).or_default() += 1,

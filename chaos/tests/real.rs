@@ -1,4 +1,5 @@
-//! A slice of what is done to real processes and disks: kills under load, and the power cut of a whole cluster.
+//! A slice of what is done to real processes, wires and disks: kills under load, domains cut off, and the power
+//! cut of a whole cluster.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -23,6 +24,21 @@ fn check(arguments: &[&str], done: &Output) {
 fn faults_on_processes_break_no_promise() {
     let arguments = ["live", "--faults", "4", "--seed", "3"];
     check(&arguments, &chaos(&arguments));
+}
+
+#[test]
+fn domains_that_are_cut_off_are_missed_and_break_no_promise() {
+    let arguments = ["live", "--faults", "2", "--only", "cut-off", "--seed", "3"];
+    let done = chaos(&arguments);
+    let said = String::from_utf8_lossy(&done.stderr);
+    if let Some(why) = said.lines().find(|line| line.contains("no network namespaces")) {
+        println!("SKIP domains_that_are_cut_off_are_missed_and_break_no_promise: {why}");
+        return;
+    }
+    check(&arguments, &done);
+    let told = String::from_utf8_lossy(&done.stdout);
+    let missed = told.lines().find(|line| line.contains("of them without home")).unwrap();
+    assert!(!missed.contains(" 0 of them without home"), "the wires were not cut: {missed}");
 }
 
 #[test]

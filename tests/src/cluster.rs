@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
 use bailiwick::client::Client;
-use bailiwick::dev::{Layout, TokenArgs, Tokens};
+use bailiwick::dev::{Layout, Place, TokenArgs, Tokens};
 use bailiwick_core::ids::Subject;
 use bailiwick_core::policy::AgeBand;
 use bailiwick_proto::v1;
@@ -46,6 +46,7 @@ pub struct Cluster {
     pub(crate) binary: PathBuf,
     dir: PathBuf,
     state: PathBuf,
+    pub(crate) places: Vec<Place>,
     // Held for their standard inputs: what they run ends when these are closed.
     _keeper: Child,
     pub(crate) revived: Mutex<Vec<ChildStdin>>,
@@ -60,7 +61,7 @@ impl Cluster {
     pub fn start(binary: &str, mode: Mode) -> Self {
         let dir = scratch();
         let state = dir.join("state");
-        Self::start_in(Path::new(binary), mode, dir, state, &[])
+        Self::start_in(Path::new(binary), mode, dir, state, &[], Vec::new())
     }
 
     /// The same over a state that is kept elsewhere, and outlives the cluster. `settings` are variables of
@@ -70,7 +71,21 @@ impl Cluster {
     /// As [`Cluster::start`].
     #[must_use]
     pub fn start_on(binary: &Path, mode: Mode, state: &Path, settings: &[(&str, &str)]) -> Self {
-        Self::start_in(binary, mode, scratch(), state.to_owned(), settings)
+        Self::start_in(binary, mode, scratch(), state.to_owned(), settings, Vec::new())
+    }
+
+    /// The same with every node and router as a process, each domain's at a place of its own.
+    ///
+    /// # Panics
+    /// As [`Cluster::start`].
+    #[must_use]
+    pub fn start_at(
+        binary: &Path,
+        places: Vec<Place>,
+        state: &Path,
+        settings: &[(&str, &str)],
+    ) -> Self {
+        Self::start_in(binary, Mode::Processes, scratch(), state.to_owned(), settings, places)
     }
 
     fn start_in(
@@ -79,6 +94,7 @@ impl Cluster {
         dir: PathBuf,
         state: PathBuf,
         settings: &[(&str, &str)],
+        places: Vec<Place>,
     ) -> Self {
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER, "keeper"]).arg(&dir).arg(binary).args(["dev", "--dir"]);
@@ -87,11 +103,21 @@ impl Cluster {
         if mode == Mode::Processes {
             command.args(["--processes", "--no-restart"]);
         }
+        for place in &places {
+            command.args(["--place", &place.to_string()]);
+        }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut keeper = command.spawn().unwrap();
         let lines = lines_of(&mut keeper);
         await_ready(&lines, &dir);
-        Self { binary: binary.into(), dir, state, _keeper: keeper, revived: Mutex::default() }
+        Self {
+            binary: binary.into(),
+            dir,
+            state,
+            places,
+            _keeper: keeper,
+            revived: Mutex::default(),
+        }
     }
 
     /// Where the state is kept.

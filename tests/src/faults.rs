@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use bailiwick::client::Client;
+use bailiwick::dev::Place;
 use bailiwick_core::ids::ClusterName;
 use bailiwick_net::pki::{self, Life};
 use bailiwick_net::{Identity, Role};
@@ -267,7 +268,8 @@ impl Cluster {
     fn revive_with(&self, node: &str, variables: &[(&str, &str)]) {
         let dir = self.layout().node(node);
         let log = File::options().create(true).append(true).open(dir.join("log.txt")).unwrap();
-        let mut command = Command::new(&self.binary);
+        let domain = node.split('-').next().unwrap_or_default();
+        let mut command = Place::command(Place::of(&self.places, domain), &self.binary);
         command.arg("node").arg("--config").arg(self.node_config(node)).arg("--with-parent");
         command.envs(variables.iter().copied());
         command.stdin(Stdio::piped()).stdout(log.try_clone().unwrap()).stderr(log);

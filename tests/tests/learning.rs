@@ -15,6 +15,7 @@ use bailiwick_proto::v1;
 use bailiwick_tests::catalogue::{self, id};
 use bailiwick_tests::cluster::{Cluster, Mode};
 use bailiwick_tests::person::{Person, ids, of, told};
+use http::Method;
 use serde_json::{Value, json};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_bailiwick-under-test");
@@ -53,6 +54,32 @@ fn learn(cluster: &Cluster, words: &[&str]) -> Value {
     let done = command.output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     serde_json::from_slice(&done.stdout).unwrap()
+}
+
+/// The kind and the field of what an operator asked for in vain.
+async fn refused(cluster: &Cluster, path: &str, body: Value) -> (u16, Value) {
+    let args = bailiwick::dev::TokenArgs {
+        scope: "cluster:admin".into(),
+        ..cluster.asking("operator", "EU-DE")
+    };
+    let client = cluster.anyone("eu").with_token(&cluster.token(&args)).unwrap();
+    let raw = client.send(Method::POST, path, body.to_string().into()).await.unwrap();
+    let answer: Value = serde_json::from_slice(&raw.body).unwrap();
+    (raw.status.as_u16(), answer["error"]["field"].clone())
+}
+
+async fn refusals(cluster: &Cluster) {
+    let none = Value::Null;
+    for (body, expected) in [
+        (json!({"dimensions": 0}), (400, json!("dimensions"))),
+        (json!({"dimensions": 1_000_000_000}), (400, json!("dimensions"))),
+        (json!({"rounds": 0}), (400, json!("rounds"))),
+        (json!({"rounds": "many"}), (400, json!("rounds"))),
+        (json!({"turns": 3}), (400, json!("turns"))),
+    ] {
+        assert_eq!(refused(cluster, "/v1/learning", body.clone()).await, expected, "{body}");
+    }
+    assert_eq!(refused(cluster, "/v1/learning/rollback", json!({})).await, (404, none));
 }
 
 #[tokio::test]
@@ -96,6 +123,8 @@ async fn what_all_domains_learn_together_is_served_by_every_node() {
     let refused = fresh.at("eu").post("/v1/learning", &v1::StartLearningRequest::default()).await;
     let refused: Result<v1::LearningStatus, _> = refused;
     assert_eq!(refused.unwrap_err().kind(), bailiwick_core::kind::Kind::Refused);
+
+    refusals(&cluster).await;
 
     let second = learn(&cluster, &["--rounds", "61", "--dimensions", "16"]);
     assert_eq!(second["before"], status["active"]);

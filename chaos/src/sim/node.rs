@@ -279,6 +279,13 @@ impl SimNode {
         self.disk.cut_power_at(0);
     }
 
+    /// Whether events that were acknowledged wait on its disk, and on no other, for a group without a quorum.
+    #[must_use]
+    pub fn has_events_waiting(&self) -> bool {
+        let waiting = std::fs::read_dir(self.plan.config.data_dir.join("buffer"));
+        waiting.is_ok_and(|mut files| files.next().is_some())
+    }
+
     /// Its power fails now.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bailiwick_proto::v1;
 use futures::future::{join, join_all};
-use http::Method;
+use http::{Method, StatusCode};
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ pub const FICKLE: &str = "finn";
 pub const REGISTERS: [&str; 2] = ["ida", "jan"];
 /// Where they are at home.
 pub const HOME: &str = "EU-DE";
+/// A promise: who asks for what is theirs is not told that it is not, whatever goes wrong.
+pub const REFUSED: &str = "nothing is refused for good";
 /// Items that are written over and over.
 pub const ITEMS: [&str; 3] = ["stock-1", "stock-2", "stock-3"];
 /// Items of the shelf.
@@ -127,6 +129,11 @@ impl People {
         let client = self.clients.of(who.0, who.1)?;
         let answer = client.send(method.clone(), path, body).await;
         self.trace.line(format_args!("{}@{} {method} {path}: {}", who.0, who.1, answer.words()));
+        // All of them ask for what is theirs: whatever goes wrong passes.
+        if answer.status == StatusCode::FORBIDDEN {
+            let words = format!("{REFUSED}: {} {method} {path}: {}", who.0, answer.words());
+            self.ledger.entries().unlawful.push(words);
+        }
         Some(answer)
     }
 

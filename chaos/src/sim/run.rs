@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::checks::{events, heals, linearizable, pinned};
 use super::faults::{Faults, fair};
 use super::observe::{Finding, Observer};
-use super::people::{FICKLE, ITEMS, People, REGISTERS, STEADY};
+use super::people::{FICKLE, ITEMS, People, REFUSED, REGISTERS, STEADY};
 use super::scenario::Scenario;
 use super::world::{ROUTERS, World};
 use super::{SimError, entropy};
@@ -171,7 +171,7 @@ async fn look(world: &World, people: &People) -> Checked {
 
 /// The promise that a finding of the people's names in its first words.
 fn named(words: &str) -> Finding {
-    let names = ["lawful", "consent is fresh", "filters hold"];
+    let names = ["lawful", "consent is fresh", "filters hold", REFUSED];
     let name = names.into_iter().find(|name| words.starts_with(name)).unwrap_or("lawful");
     (name, words.to_owned())
 }

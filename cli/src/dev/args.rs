@@ -6,6 +6,8 @@ use bailiwick_core::ids::{Jurisdiction, Subject};
 use bailiwick_core::policy::AgeBand;
 use clap::{Args, Subcommand};
 
+use super::place::Place;
+
 /// Run a whole cluster on this machine, loaded with people and items.
 #[derive(Debug, Clone, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -40,6 +42,9 @@ pub struct RunArgs {
     /// With --processes: leave a process that ended unasked as it is.
     #[arg(long, requires = "processes")]
     pub no_restart: bool,
+    /// Run a domain's processes in a network namespace, at an address of its own. Needs root.
+    #[arg(long = "place", value_name = "DOMAIN=ADDRESS@FILE", requires = "processes")]
+    pub places: Vec<Place>,
     /// Port of the first router, the others follow; 0 takes free ones.
     #[arg(long, default_value_t = 8080)]
     pub base_port: u16,

@@ -4,10 +4,13 @@
 //! under `.bailiwick/`, so that a restart goes on with what it had.
 
 mod args;
+mod configs;
 mod error;
 mod layout;
 mod load;
+mod place;
 mod plan;
+mod ports;
 mod processes;
 mod show;
 mod temporary;
@@ -18,6 +21,7 @@ mod wait;
 pub use args::{Command, DevArgs, RunArgs, TokenArgs};
 pub use error::DevError;
 pub use layout::Layout;
+pub use place::Place;
 pub use plan::{DomainPlan, NodePlan, Plan, RouterPlan};
 pub use temporary::Temporary;
 pub use tokens::Tokens;

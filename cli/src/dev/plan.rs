@@ -1,7 +1,8 @@
 //! The cluster as it is to be: identities, ports and configurations.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bailiwick_core::ids::{ClusterName, DomainId, NodeName, RegionId};
@@ -10,15 +11,18 @@ use bailiwick_net::{Identity, Role};
 use bailiwick_node::seal::{Secret, keys};
 
 use super::args::RunArgs;
+use super::configs;
 use super::error::DevError;
 use super::layout::Layout;
-use super::tokens::{AUDIENCE, CLIENTS, ISSUER, Tokens};
+use super::place::Place;
+use super::ports::Ports;
+use super::tokens::Tokens;
 
 include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
 const CLUSTER: &str = "dev";
-const USERS_GROUPS: u16 = 2;
-const STATE_CACHE_BYTES: u64 = 8 << 20;
+pub(super) const USERS_GROUPS: u16 = 2;
+pub(super) const STATE_CACHE_BYTES: u64 = 8 << 20;
 
 /// Domains, the location of each one's router, and the regions of its nodes.
 const DOMAINS: [(&str, &str, [&str; 3]); 3] = [
@@ -46,6 +50,8 @@ pub struct NodePlan {
     pub edge: SocketAddr,
     /// TCP, for operators.
     pub admin: SocketAddr,
+    /// Where it runs; with all others where nothing is said.
+    pub place: Option<Place>,
 }
 
 /// A router to run.
@@ -63,6 +69,8 @@ pub struct RouterPlan {
     pub listen: SocketAddr,
     /// TCP, for operators.
     pub admin: SocketAddr,
+    /// Where it runs; with all others where nothing is said.
+    pub place: Option<Place>,
 }
 
 impl RouterPlan {
@@ -109,6 +117,7 @@ impl Plan {
 
 /// Makes what is missing (identities, keys, packs) and writes the configurations anew, with free ports.
 pub(super) fn prepare(layout: &Layout, args: &RunArgs) -> Result<Plan, DevError> {
+    check(&args.places)?;
     fs::create_dir_all(layout.pki()).map_err(DevError::io("create", &layout.pki()))?;
     if !layout.cluster_key().exists() {
         keys::create_cluster(&layout.cluster_key())?;
@@ -118,26 +127,40 @@ pub(super) fn prepare(layout: &Layout, args: &RunArgs) -> Result<Plan, DevError>
     }
     Tokens::open(layout)?;
     write_packs(&layout.policies())?;
-    let mut ports = Ports::default();
     let mut domains = Vec::new();
+    // Held until all are known, so that none is found twice.
+    let mut taken = Vec::new();
     for (at, (domain, location, regions)) in (0..).zip(DOMAINS) {
+        let mut ports = Ports::of(Place::of(&args.places, domain));
         let router = plan_router(layout, domain, location, args.base_port, at, &mut ports)?;
         let mut nodes = Vec::new();
         for (number, region) in (1..).zip(regions) {
             nodes.push(plan_node(layout, domain, region, number, &mut ports)?);
         }
         domains.push(DomainPlan { router, nodes });
+        taken.push(ports);
     }
     // The ports are free again for those that they were found for.
-    drop(ports);
+    drop(taken);
     let plan = Plan { domains };
     for domain in &plan.domains {
         for node in &domain.nodes {
-            write(&node.config, &node_config(layout, &plan, domain, node))?;
+            write(&node.config, &configs::node(layout, &plan, domain, node))?;
         }
-        write(&domain.router.config, &router_config(layout, &plan, &domain.router))?;
+        write(&domain.router.config, &configs::router(layout, &plan, &domain.router))?;
     }
     Ok(plan)
+}
+
+/// Domains hear each other on loopback or between places, not across.
+fn check(places: &[Place]) -> Result<(), DevError> {
+    let named: BTreeSet<&str> = places.iter().map(|place| place.domain.as_str()).collect();
+    let all: BTreeSet<&str> = DOMAINS.iter().map(|(domain, _, _)| *domain).collect();
+    if places.is_empty() || (named == all && places.len() == all.len()) {
+        return Ok(());
+    }
+    let all = Vec::from_iter(all).join(", ");
+    Err(DevError::Config(format!("--place: give each of {all} one place, or none of them")))
 }
 
 fn make_domain(layout: &Layout, domain: &str) -> Result<(), DevError> {
@@ -161,33 +184,6 @@ fn cluster() -> ClusterName {
 
 fn label(text: &str) -> Result<DomainId, DevError> {
     DomainId::new(text).map_err(|error| DevError::Config(error.to_string()))
-}
-
-/// Free ports, held until all have been found so that none is found twice.
-#[derive(Default)]
-struct Ports {
-    tcp: Vec<TcpListener>,
-    udp: Vec<UdpSocket>,
-}
-
-impl Ports {
-    fn tcp(&mut self) -> Result<SocketAddr, DevError> {
-        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let socket = socket.map_err(DevError::io("find", Path::new("a free port")))?;
-        let address =
-            socket.local_addr().map_err(DevError::io("find", Path::new("a free port")))?;
-        self.tcp.push(socket);
-        Ok(address)
-    }
-
-    fn udp(&mut self) -> Result<SocketAddr, DevError> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
-        let socket = socket.map_err(DevError::io("find", Path::new("a free port")))?;
-        let address =
-            socket.local_addr().map_err(DevError::io("find", Path::new("a free port")))?;
-        self.udp.push(socket);
-        Ok(address)
-    }
 }
 
 fn issue(
@@ -219,7 +215,7 @@ fn plan_node(
     domain: &str,
     region: &str,
     number: u16,
-    ports: &mut Ports,
+    ports: &mut Ports<'_>,
 ) -> Result<NodePlan, DevError> {
     let name = format!("{region}-{number}");
     let dir = layout.node(&name);
@@ -234,6 +230,7 @@ fn plan_node(
         peers: ports.udp()?,
         edge: ports.tcp()?,
         admin: ports.tcp()?,
+        place: ports.place.cloned(),
     })
 }
 
@@ -243,7 +240,7 @@ fn plan_router(
     location: &str,
     base_port: u16,
     at: u16,
-    ports: &mut Ports,
+    ports: &mut Ports<'_>,
 ) -> Result<RouterPlan, DevError> {
     let dir = layout.router(domain);
     fs::create_dir_all(&dir).map_err(DevError::io("create", &dir))?;
@@ -258,7 +255,7 @@ fn plan_router(
     )?;
     let listen = match base_port {
         0 => ports.tcp()?,
-        port => SocketAddr::from((Ipv4Addr::LOCALHOST, port.saturating_add(at))),
+        port => SocketAddr::from((ports.address(), port.saturating_add(at))),
     };
     Ok(RouterPlan {
         domain: domain.into(),
@@ -267,6 +264,7 @@ fn plan_router(
         dir,
         listen,
         admin: ports.tcp()?,
+        place: ports.place.cloned(),
     })
 }
 
@@ -282,64 +280,19 @@ fn write(path: &Path, text: &str) -> Result<(), DevError> {
     fs::write(path, text).map_err(DevError::io("write", path))
 }
 
-fn tokens_table(layout: &Layout) -> String {
-    let clients: Vec<String> =
-        CLIENTS.iter().map(|(azp, service)| format!("{azp} = {service:?}")).collect();
-    format!(
-        "[tokens]\njwks = {:?}\nissuers = [{ISSUER:?}]\naudience = {AUDIENCE:?}\nclients = {{ {} }}\n",
-        layout.jwks(),
-        clients.join(", ")
-    )
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn node_config(layout: &Layout, plan: &Plan, domain: &DomainPlan, node: &NodePlan) -> String {
-    let seeds: String = plan
-        .nodes()
-        .filter(|other| other.name != node.name)
-        .map(|other| format!("[[seeds]]\nname = {:?}\npeers = \"{}\"\n", other.name, other.peers))
-        .collect();
-    format!(
-        "data_dir = {data:?}\nkeys_dir = {keys:?}\ncluster_key = {cluster:?}\n\
-         credentials_dir = {identity:?}\ntrust_dir = {trust:?}\npolicies_dir = {policies:?}\n\
-         users_groups = {USERS_GROUPS}\nstate_cache_bytes = {STATE_CACHE_BYTES}\nedge = {edge:?}\n\n\
-         [listen]\npeers = \"{peers}\"\nedge = \"{listen}\"\nadmin = \"{admin}\"\n\n{tokens}\n{seeds}",
-        data = node.dir.join("data"),
-        keys = layout.domain_keys(&node.domain),
-        cluster = layout.cluster_key(),
-        identity = node.dir.join("identity"),
-        trust = layout.trust(),
-        policies = layout.policies(),
-        edge = domain.router.url(),
-        peers = node.peers,
-        listen = node.edge,
-        admin = node.admin,
-        tokens = tokens_table(layout),
-    )
-}
-
-fn router_config(layout: &Layout, plan: &Plan, router: &RouterPlan) -> String {
-    // The nodes of its own domain first: they are the nearest.
-    let (own, others): (Vec<_>, Vec<_>) = plan.nodes().partition(|n| n.domain == router.domain);
-    let nodes: String = own
-        .into_iter()
-        .chain(others)
-        .map(|node| {
-            format!(
-                "[[nodes]]\nname = {:?}\ndomain = {:?}\nregion = {:?}\naddress = \"{}\"\n",
-                node.name, node.domain, node.region, node.edge
-            )
-        })
-        .collect();
-    let edges: String =
-        plan.routers().map(|other| format!("{} = {:?}\n", other.domain, other.url())).collect();
-    format!(
-        "listen = \"{}\"\nadmin_listen = \"{}\"\nlocation = {:?}\nidentity = {:?}\ntrust = {:?}\n\n\
-         {}\n[edges]\n{edges}\n{nodes}",
-        router.listen,
-        router.admin,
-        router.location,
-        router.dir.join("identity"),
-        layout.trust(),
-        tokens_table(layout),
-    )
+    #[test]
+    fn every_domain_has_one_place_or_none_has() {
+        let place = |domain: &str| format!("{domain}=10.77.1.1@/run/netns/x").parse().unwrap();
+        let check = |domains: &[&str]| {
+            check(&domains.iter().map(|domain| place(domain)).collect::<Vec<_>>())
+        };
+        assert!(check(&[]).is_ok() && check(&["us", "in", "eu"]).is_ok());
+        for wrong in [&["eu"][..], &["eu", "us", "mars"], &["eu", "us", "in", "in"]] {
+            assert!(check(wrong).unwrap_err().to_string().contains("--place"), "{wrong:?}");
+        }
+    }
 }

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
 use super::error::DevError;
+use super::place::Place;
 use super::plan::Plan;
 
 /// A process that ended unasked is started again after this pause.
@@ -26,18 +27,24 @@ struct Job {
     kind: &'static str,
     config: PathBuf,
     dir: PathBuf,
+    place: Option<Place>,
 }
 
 pub(super) fn start(plan: &Plan, no_restart: bool) -> Result<Processes, DevError> {
     let binary =
         std::env::current_exe().map_err(DevError::io("find", Path::new("this program")))?;
     let tasks = Supervisor::new();
-    let nodes =
-        plan.nodes().map(|n| Job { kind: "node", config: n.config.clone(), dir: n.dir.clone() });
+    let nodes = plan.nodes().map(|n| Job {
+        kind: "node",
+        config: n.config.clone(),
+        dir: n.dir.clone(),
+        place: n.place.clone(),
+    });
     let routers = plan.routers().map(|r| Job {
         kind: "router",
         config: r.config.clone(),
         dir: r.dir.clone(),
+        place: r.place.clone(),
     });
     for job in nodes.chain(routers) {
         let child = spawn(&binary, &job)?;
@@ -53,7 +60,7 @@ fn spawn(binary: &Path, job: &Job) -> Result<Child, DevError> {
     let out = File::options().create(true).append(true).open(&log);
     let out = out.map_err(DevError::io("open", &log))?;
     let err = out.try_clone().map_err(DevError::io("open", &log))?;
-    let child = Command::new(binary)
+    let child = Command::from(Place::command(job.place.as_ref(), binary))
         .arg(job.kind)
         .arg("--config")
         .arg(&job.config)

@@ -35,6 +35,7 @@ impl Temporary {
             fresh: false,
             processes: false,
             no_restart: false,
+            places: Vec::new(),
             base_port: 0,
             data: "none".into(),
             path: None,

@@ -69,8 +69,8 @@ impl State {
         let caller = self.caller(call.caller)?;
         let verified = caller.allowed(Scope::Events)?;
         let batch = validate::events(call.request.unwrap_or_default())?;
-        self.knows_the_law()?;
         let law = self.law.applicable(&verified.home, &caller.location, (self.clock)());
+        self.knows_the_law()?;
         let (issuer, subject) = (&verified.issuer, verified.person());
         let key = self.people.key(issuer, subject);
         let now = (self.clock)();
@@ -114,9 +114,10 @@ impl State {
         (known.reach == HomeReach::Reachable).then(|| known.asking(caller, self))
     }
 
-    /// Without a lease on the packs everything counts as STRICT, which stores nothing. That would lose for
-    /// ever what is only not known for a moment, on a node that has just started for one.
-    fn knows_the_law(&self) -> Result<(), Failure> {
+    /// Whether the law that was just looked up is the packs'. Without a lease on them everything counts as STRICT,
+    /// which knows no home and stores nothing: that would refuse for good, or lose for ever, what is only not known
+    /// for a moment, on a node that has just started for one.
+    pub(super) fn knows_the_law(&self) -> Result<(), Failure> {
         match self.law.lease_left().is_zero() {
             true => {
                 Err(Failure::new(Kind::Unavailable, "the lease on the policy packs has run out")
@@ -281,12 +282,12 @@ impl State {
             return Ok(Delivery::NotYet);
         };
         household.group.refresh(self.timing.read_within).await?;
-        if self.knows_the_law().is_err() {
-            return Ok(Delivery::NotYet);
-        }
         let Ok(asking) = self.asking_now(household, &batch) else { return Ok(Delivery::NotYet) };
         let facts = &batch.facts;
         let law = self.law.applicable(&facts.home, &facts.location, (self.clock)());
+        if self.knows_the_law().is_err() {
+            return Ok(Delivery::NotYet);
+        }
         let decision = decide_under(&law, &asking);
         let Batch { person: key, events, facts, .. } = batch;
         let incoming = Incoming { key, household, events, facts };

@@ -44,7 +44,10 @@ impl State {
         match &law.home.domain {
             Some(home) if home == self.domain() => {}
             Some(home) => return Err(not_home(home)),
-            None => return Err(no_home()),
+            None => {
+                self.knows_the_law()?;
+                return Err(no_home());
+            }
         }
         let (issuer, subject) = caller.person().ok_or_else(no_home)?;
         let key = self.people.key(issuer, subject);

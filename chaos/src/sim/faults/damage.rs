@@ -8,13 +8,15 @@ use bailiwick_node::log::sim::Call;
 use rand::Rng as _;
 
 use super::{Faults, Kind, Rows, SimError, World};
+use crate::sim::node::SimNode;
 
 impl Faults {
-    /// Whether all that a node has may be lost: once a run, and not where a domain has too few others, since what
-    /// only one disk has is gone with it.
+    /// Whether all that a node has may be lost: once a run, and not where a domain has too few others or while
+    /// events wait on it for their group, since what only one disk has is gone with it.
     fn is_expendable(&self, world: &World, name: &NodeName) -> bool {
+        let others = |node: &SimNode| world.of_domain(node.domain()).count() >= 3;
         let node = world.nodes.get(name);
-        !self.wiped && node.is_some_and(|node| world.of_domain(node.domain()).count() >= 3)
+        !self.wiped && node.is_some_and(|node| others(node) && !node.has_events_waiting())
     }
 
     /// A node loses everything.
