@@ -6,17 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::try_join_all;
+use futures::stream::FuturesUnordered;
 use rand::{Rng, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tun_rs::{AsyncDevice, SyncDevice};
 
 /// More than any of the interfaces hands over at once.
 const PACKET_BYTES_MAX: usize = 64 << 10;
-/// Packets that are late at once; more are lost, as in a router whose queue is full.
-const UNDER_WAY_MAX: usize = 16_384;
+/// Packets of a place that are late at once; more are lost, as in a router whose queue is full.
+const LATE_MAX: usize = 4096;
 
 /// How packets fare one way between two places. The default is a perfect wire.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -128,10 +130,9 @@ async fn carry(devices: Vec<SyncDevice>, wires: Arc<Wires>, seed: u64) -> io::Re
     let devices: io::Result<Vec<_>> =
         devices.into_iter().map(|device| AsyncDevice::new(device).map(Arc::new)).collect();
     let devices = devices?;
-    let under_way = Arc::new(Semaphore::new(UNDER_WAY_MAX));
     let each = (0..devices.len()).map(|from| {
         let draws = ChaCha8Rng::seed_from_u64(seed.wrapping_add(from as u64));
-        carry_from(from, &devices, &wires, draws, &under_way)
+        carry_from(from, &devices, &wires, draws)
     });
     try_join_all(each).await.map(|_| ())
 }
@@ -141,27 +142,27 @@ async fn carry_from(
     devices: &[Arc<AsyncDevice>],
     wires: &Wires,
     mut draws: ChaCha8Rng,
-    under_way: &Arc<Semaphore>,
 ) -> io::Result<()> {
     let Some(source) = devices.get(from) else { return Ok(()) };
-    let mut buffer = vec![0; PACKET_BYTES_MAX];
+    let (mut buffer, mut late) = (vec![0; PACKET_BYTES_MAX], FuturesUnordered::new());
     loop {
-        let length = source.recv(&mut buffer).await?;
+        let length = tokio::select! {
+            length = source.recv(&mut buffer) => length?,
+            Some(()) = late.next(), if !late.is_empty() => continue,
+        };
         let packet = buffer.get(..length).unwrap_or_default();
         let Some(place) = destination(packet) else { continue };
         let Some(to) = devices.get(place) else { continue };
         for takes in wires.get(from, place).copies(&mut draws).into_iter().flatten() {
             if takes.is_zero() {
                 deliver(to, packet).await;
-                continue;
+            } else if late.len() < LATE_MAX {
+                let packet = packet.to_vec();
+                late.push(async move {
+                    sleep(takes).await;
+                    deliver(to, &packet).await;
+                });
             }
-            let Ok(room) = Arc::clone(under_way).try_acquire_owned() else { continue };
-            let (to, packet) = (Arc::clone(to), packet.to_vec());
-            tokio::spawn(async move {
-                sleep(takes).await;
-                deliver(&to, &packet).await;
-                drop(room);
-            });
         }
     }
 }
