@@ -189,6 +189,38 @@ fn a_changed_key_set_takes_effect_and_a_broken_one_does_not() {
 }
 
 #[test]
+fn a_token_that_was_seen_is_checked_against_the_time_and_the_keys_of_each_request() {
+    let office = office();
+    let token = office.minter.sign_raw(&alice());
+    let first = office.verifier.verify(&token, NOW).unwrap();
+    assert_eq!(office.verifier.seen.count(), 1);
+    assert_eq!(office.verifier.verify(&token, NOW).unwrap(), first);
+    assert_eq!(office.verifier.verify(&token, NOW.plus(3_700_000)), Err(TokenRefusal::Expired));
+    assert_eq!(office.verifier.verify(&token, NOW.plus(-600_000)), Err(TokenRefusal::Early));
+    // A key set that was read again holds other keys, even where their names and bytes are the same.
+    let jwks = office.dir.path().join("jwks.json");
+    office.minter.write_jwks(&jwks).unwrap();
+    let file = std::fs::File::open(&jwks).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(10)).unwrap();
+    assert_eq!(office.verifier.verify(&token, NOW.plus(2000)).unwrap(), first);
+    assert_eq!(office.verifier.seen.count(), 1);
+}
+
+#[test]
+fn a_token_with_a_wrong_signature_is_not_kept_and_every_byte_counts() {
+    let office = office();
+    let token = office.minter.sign_raw(&alice());
+    assert!(office.verifier.verify(&token, NOW).is_ok());
+    for at in (0..token.len()).step_by(7) {
+        let mut bytes = token.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+        let changed = String::from_utf8(bytes).unwrap();
+        assert!(office.verifier.verify(&changed, NOW).is_err(), "byte {at}");
+    }
+    assert_eq!(office.verifier.seen.count(), 1);
+}
+
+#[test]
 fn key_sets_that_cannot_be_used_are_refused_at_the_start() {
     let dir = tempfile::tempdir().unwrap();
     let jwks = dir.path().join("jwks.json");
