@@ -22,6 +22,9 @@ pub struct EvalArgs {
     /// With --cluster: sums over the domains, for a quick look.
     #[arg(long, requires = "cluster")]
     pub rounds: Option<u32>,
+    /// Values of a vector, where another number than the default is to be tried.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(8..=512))]
+    pub dimensions: Option<u32>,
     /// Threads; all that the machine has, where nothing is said.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub threads: Option<u16>,
@@ -31,6 +34,12 @@ pub struct EvalArgs {
     /// Where the intervals' resampling comes from.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Show what the packs' floors cost: loss of NDCG by intra-list diversity and by local share.
+    #[arg(long, conflicts_with = "cluster")]
+    pub sweep: bool,
+    /// With --sweep: where the curves go as a picture.
+    #[arg(long, requires = "sweep")]
+    pub svg: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,

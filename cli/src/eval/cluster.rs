@@ -90,8 +90,11 @@ impl<'a> Taught<'a> {
         runtime.block_on(put_people(&cluster, &clients, split, say))?;
         say(&format!("loaded in {:.0} s", began.elapsed().as_secs_f64()));
         let began = Instant::now();
-        let request =
-            v1::StartLearningRequest { rounds: args.rounds, ..v1::StartLearningRequest::default() };
+        let request = v1::StartLearningRequest {
+            rounds: args.rounds,
+            dimensions: args.dimensions,
+            ..v1::StartLearningRequest::default()
+        };
         let operator = operator(&cluster, &clients)?;
         let status = runtime.block_on(learn::run(&operator, &request, &mut *say))?;
         let learn_seconds = began.elapsed().as_secs_f64();

@@ -32,6 +32,14 @@ pub enum EvalError {
     /// The system gave no runtime.
     #[error("no runtime: {0}")]
     Runtime(#[from] std::io::Error),
+    /// The curves can't be written.
+    #[error("--svg {}: {source}; name a file in a folder that can be written to", file.display())]
+    Svg {
+        /// The file.
+        file: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The cluster did not take what it was sent.
     #[error("{0}")]
     Cluster(String),
@@ -47,7 +55,7 @@ impl EvalError {
         match self {
             Self::Data(error) => error.kind(),
             Self::Learning(error) => error.kind(),
-            Self::NoTest => Kind::Invalid,
+            Self::NoTest | Self::Svg { .. } => Kind::Invalid,
             Self::Dev(_) | Self::Runtime(_) => Kind::Unavailable,
             Self::Client(error) => error.kind(),
             Self::Learn(error) => error.kind(),

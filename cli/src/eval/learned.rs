@@ -3,14 +3,16 @@
 use std::fmt;
 
 use bailiwick_core::learning::{
-    Blend, Counts, Interactions, ItemLists, ItemVectors, LearningError, ListOptions, Options,
-    Parts, PooledModel, Round, Share, Takers, TrainingOptions, learn, train,
+    Blend, Counts, Interactions, ItemLists, LearningError, ListOptions, Parts, PooledModel, Round,
+    Share, Takers, TrainingOptions, train,
 };
 use serde::Serialize;
 
+use super::metrics::Judge;
 use super::popular::Popular;
 use super::slates::{best, spread};
-use super::{EvalError, Slates};
+use super::sweep::{Sweep, Sweeping};
+use super::{EvalArgs, EvalError, Slates};
 use crate::data::Split;
 
 /// The name of the variant that uses all there is.
@@ -48,25 +50,23 @@ impl fmt::Display for Cost {
 /// The finished model, and each domain's own lists.
 pub(super) struct Learned {
     pooled: PooledModel,
-    spectral: ItemVectors,
     lists: Vec<ItemLists>,
     threads: usize,
     cost: Cost,
 }
 
 impl Learned {
-    /// Learns from the split's people, dealt over `domains` in turn.
+    /// Learns from the split's people, dealt over the domains in turn.
     pub(super) fn from(
         split: &Split,
-        domains: usize,
-        threads: usize,
+        args: &EvalArgs,
         say: &mut impl FnMut(&str),
     ) -> Result<Self, EvalError> {
-        let options = TrainingOptions::default();
+        let (domains, threads) = (args.domain_count(), args.threads());
+        let default = TrainingOptions::default();
+        let dimensions = args.dimensions.map_or(default.dimensions, |wanted| wanted as usize);
+        let options = TrainingOptions { dimensions, ..default };
         let people = split.interactions(domains, options.person_items_max)?;
-        let spectral_options = Options { dimensions: options.dimensions, ..Options::default() };
-        let spectral = learn(&people, spectral_options, |_, _| ())?;
-        say("the first vectors are there");
         let progress = |done: u32, of: u32, counts: Counts| {
             if done.is_multiple_of(20) || done == of {
                 say(&format!("round {done} of {of}: loss {:.4}", counts.loss / counts.examples));
@@ -75,8 +75,8 @@ impl Learned {
         let sum = |round: &Round, model: &PooledModel| summed(&people, round, model, threads);
         let pooled = train(&people, options, sum, progress)?;
         let lists = people.iter().map(|p| lists_of(p, threads)).collect::<Result<_, _>>()?;
-        let cost = Cost::of(split.items(), &options, &spectral_options);
-        Ok(Self { pooled, spectral, lists, threads, cost })
+        let cost = Cost::of(split.items(), &options);
+        Ok(Self { pooled, lists, threads, cost })
     }
 
     pub(super) fn cost(&self) -> Cost {
@@ -86,13 +86,11 @@ impl Learned {
     /// Every variant that is judged.
     pub(super) fn variants<'a>(&'a self, split: &'a Split) -> Vec<Box<dyn Slates + 'a>> {
         let of = |name, history, wanted| Variant { name, history, wanted, learned: self, split };
-        let all = Wanted { pooled: true, spectral: true, lists: true };
-        let (vectors, lists) = (Wanted { lists: false, ..all }, Wanted { lists: true, ..NOTHING });
+        let all = Wanted { vectors: true, lists: true };
+        let (vectors, lists) = (Wanted { lists: false, ..all }, Wanted { vectors: false, ..all });
         vec![
             Box::new(of(FULL, usize::MAX, all)),
             Box::new(of("vectors", usize::MAX, vectors)),
-            Box::new(of("contrastive", usize::MAX, Wanted { pooled: true, ..NOTHING })),
-            Box::new(of("spectral", usize::MAX, Wanted { spectral: true, ..NOTHING })),
             Box::new(of("home_lists", usize::MAX, lists)),
             Box::new(of("session_only", SESSION, vectors)),
             Box::new(of("contextual", 1, vectors)),
@@ -104,12 +102,9 @@ impl Learned {
 /// Which parts a variant's scores have.
 #[derive(Debug, Clone, Copy)]
 struct Wanted {
-    pooled: bool,
-    spectral: bool,
+    vectors: bool,
     lists: bool,
 }
-
-const NOTHING: Wanted = Wanted { pooled: false, spectral: false, lists: false };
 
 /// One way to use what was learned.
 struct Variant<'a> {
@@ -133,17 +128,29 @@ impl Slates for Variant<'_> {
 
 impl Variant<'_> {
     fn slate(&self, person: usize, limit: usize) -> Vec<u32> {
-        let Learned { pooled, spectral, lists, .. } = self.learned;
-        let home = lists.get(person % lists.len().max(1));
-        let parts = Parts {
-            pooled: self.wanted.pooled.then_some(pooled),
-            spectral: self.wanted.spectral.then_some(spectral),
-            lists: home.filter(|_| self.wanted.lists),
-        };
         let taken = self.split.train(person);
         let used = taken.get(taken.len().saturating_sub(self.history)..).unwrap_or_default();
-        let scores = Blend::default().scores(&parts, self.split.items(), used);
+        let scores = self.learned.scores(self.wanted, self.split, person, used);
         best(scores, taken, f32::NEG_INFINITY, limit)
+    }
+}
+
+impl Learned {
+    /// What a person's items score who speaks by `used`.
+    fn scores(&self, wanted: Wanted, split: &Split, person: usize, used: &[u32]) -> Vec<f32> {
+        let home = self.lists.get(person % self.lists.len().max(1));
+        let parts = Parts {
+            pooled: Some(&self.pooled).filter(|_| wanted.vectors),
+            lists: home.filter(|_| wanted.lists),
+        };
+        Blend::default().scores(&parts, split.items(), used, split.train(person))
+    }
+
+    /// What the floors cost.
+    pub(super) fn sweep(&self, split: &Split, judge: &Judge<'_>) -> Result<Sweep, EvalError> {
+        let all = Wanted { vectors: true, lists: true };
+        let scores = |person| self.scores(all, split, person, split.train(person));
+        Sweeping::new(split, judge, &self.pooled, self.threads, scores)?.sweep()
     }
 }
 
@@ -182,18 +189,14 @@ fn lists_of(people: &Interactions, threads: usize) -> Result<ItemLists, EvalErro
 }
 
 impl Cost {
-    fn of(items: usize, training: &TrainingOptions, spectral: &Options) -> Self {
-        let size =
-            |columns: usize, bytes: u64| (items as u64).saturating_mul(columns as u64) * bytes;
-        let (rounds, first) = (u64::from(training.rounds), u64::from(spectral.rounds));
-        // Shares hold 8 bytes a number, both models 4.
-        let columns = spectral.dimensions.saturating_add(spectral.spare);
-        let sent = size(training.dimensions * 2, 8) * rounds + size(columns, 8) * first;
-        let received = size(training.dimensions * 2, 4) * rounds + size(columns, 4) * first;
+    fn of(items: usize, training: &TrainingOptions) -> Self {
+        let values = (items as u64).saturating_mul(training.dimensions as u64).saturating_mul(2);
+        let values = values.saturating_mul(training.rounds.into());
         Self {
-            rounds: training.rounds.saturating_add(spectral.rounds),
-            sent_bytes: sent,
-            received_bytes: received,
+            rounds: training.rounds,
+            // Shares hold 8 bytes a number, models 4.
+            sent_bytes: values.saturating_mul(8),
+            received_bytes: values.saturating_mul(4),
             memory_peak_bytes: memory_peak_bytes(),
         }
     }

@@ -10,14 +10,17 @@ mod cluster;
 mod error;
 mod learned;
 mod metrics;
+mod plot;
 mod popular;
 mod report;
 mod slates;
+mod sweep;
 
 pub use args::EvalArgs;
 pub use error::EvalError;
 pub use report::{DomainFigures, EvalReport, VariantFigures};
 pub use slates::Slates;
+pub use sweep::{Point, Sweep};
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -49,11 +52,15 @@ pub fn run(args: &EvalArgs, mut say: impl FnMut(&str)) -> Result<EvalReport, Eva
         return Ok(report);
     }
     let started = Instant::now();
-    let learned = Learned::from(&split, args.domain_count(), args.threads(), &mut say)?;
+    let learned = Learned::from(&split, args, &mut say)?;
     let learn_seconds = started.elapsed().as_secs_f64();
     say(&format!("learned in {learn_seconds:.0} s"));
     let (variants, by_domain) = judged(args, &split, &judge, learned.variants(&split), &mut say)?;
-    Ok(EvalReport::new(args, learn_seconds, learned.cost(), variants, by_domain))
+    let mut report = EvalReport::new(args, learn_seconds, learned.cost(), variants, by_domain);
+    if args.sweep {
+        report.sweep = Some(learned.sweep(&split, &judge)?);
+    }
+    Ok(report)
 }
 
 /// The figures of every variant, and those of each domain under the whole variant.
@@ -92,6 +99,10 @@ pub fn command(args: &EvalArgs) -> Result<(), EvalError> {
         false => report.to_string(),
     };
     println!("{text}");
+    if let (Some(file), Some(sweep)) = (&args.svg, &report.sweep) {
+        std::fs::write(file, plot::svg(sweep))
+            .map_err(|source| EvalError::Svg { file: file.clone(), source })?;
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use super::EvalArgs;
 use super::bootstrap::mean_with_interval;
 use super::learned::Cost;
 use super::metrics::{Figures, Judged, mean};
+use super::sweep::Sweep;
 use crate::data::Split;
 
 /// One variant's figures over all people judged. Where there is an interval, 95 of 100 resampled sets of
@@ -70,6 +71,9 @@ pub struct EvalReport {
     pub learn: Cost,
     /// By variant.
     pub variants: BTreeMap<&'static str, VariantFigures>,
+    /// What the floors cost, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
     /// By domain.
     pub domains: BTreeMap<String, DomainFigures>,
 }
@@ -134,7 +138,7 @@ impl EvalReport {
         domains: BTreeMap<String, DomainFigures>,
     ) -> Self {
         let path = args.path.display().to_string();
-        Self { path, central: args.central, learn_seconds, learn, variants, domains }
+        Self { path, central: args.central, learn_seconds, learn, variants, sweep: None, domains }
     }
 }
 
@@ -167,6 +171,6 @@ impl fmt::Display for EvalReport {
                 d.people, d.train_pairs, d.recall, d.ndcg
             )?;
         }
-        Ok(())
+        self.sweep.iter().try_for_each(|sweep| sweep.fmt(f))
     }
 }

@@ -43,9 +43,12 @@ fn args(path: &Path) -> EvalArgs {
         domains: 2,
         cluster: false,
         rounds: None,
+        dimensions: None,
         threads: Some(2),
         every: 1,
         seed: 1,
+        sweep: false,
+        svg: None,
         json: true,
     }
 }
@@ -80,6 +83,29 @@ fn a_split_without_test_items_is_refused() {
     assert!(matches!(run(&args(directory.path()), |_| ()), Err(EvalError::NoTest)));
     std::fs::remove_file(directory.path().join("train.tsv.gz")).unwrap();
     assert!(matches!(run(&args(directory.path()), |_| ()), Err(EvalError::Data(_))));
+}
+
+/// Without floors nothing is lost; a floor that is asked for is reached, or slates say that it is not.
+#[test]
+fn the_floors_cost_is_swept_and_plotted() {
+    let directory = two_tastes();
+    let svg = directory.path().join("floors.svg");
+    let args =
+        EvalArgs { sweep: true, svg: Some(svg.clone()), json: false, ..args(directory.path()) };
+    command(&args).unwrap();
+    let picture = std::fs::read_to_string(&svg).unwrap();
+    assert_eq!(picture.matches("<polyline").count(), 2, "{picture}");
+    let sweep = run(&args, |_| ()).unwrap().sweep.unwrap();
+    let first = &sweep.diversity[0];
+    assert_eq!((first.ndcg_loss, first.unmet), (0.0, 0.0), "{sweep}");
+    for point in sweep.diversity.iter().chain(&sweep.local) {
+        let kept = point.local_reached > point.local - 1e-6
+            && point.diversity_reached > point.diversity - 1e-6;
+        assert!(kept || point.unmet > 0.0, "{sweep}");
+    }
+    assert_ne!(sweep.local[0].local_reached, sweep.local[5].local_reached, "{sweep}");
+    let nowhere = EvalArgs { svg: Some(directory.path().join("no/f.svg")), ..args };
+    assert!(matches!(command(&nowhere), Err(EvalError::Svg { .. })));
 }
 
 /// The interval of a mean of n values of deviation 1 is about 1.96 / sqrt(n) to either side.

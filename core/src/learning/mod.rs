@@ -10,6 +10,7 @@
 //! eigenvectors, which block power iteration finds in a few rounds.
 
 mod adam;
+mod along;
 mod blend;
 mod block;
 mod contrast;
@@ -17,6 +18,7 @@ mod draws;
 mod eigen;
 mod fixed;
 mod interactions;
+mod likeness;
 mod lists;
 mod numbers;
 mod pooled;
@@ -28,11 +30,13 @@ mod training;
 mod vectors;
 mod wide;
 
+pub use along::Along;
 pub use blend::{Blend, Parts};
 pub use block::Block;
 pub use draws::Draws;
 pub use fixed::FixedBlock;
 pub use interactions::{Interactions, ItemScale, share};
+pub use likeness::Likeness;
 pub use lists::{ItemLists, ListOptions, Takers};
 pub use pooled::PooledModel;
 pub use power::{Options, Rounds, Step, learn};

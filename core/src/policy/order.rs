@@ -240,6 +240,13 @@ impl Ratio {
         (f64::from(self.0) / 1e6) as f32
     }
 
+    /// The fewest of `count` that are this part of them.
+    #[must_use]
+    pub fn of(self, count: usize) -> usize {
+        let parts = (count as u64).saturating_mul(self.0.into());
+        usize::try_from(parts.div_ceil(Self::ONE.0.into())).unwrap_or(usize::MAX)
+    }
+
     /// The sum; it may exceed one.
     #[must_use]
     pub(crate) fn plus(self, other: Self) -> Self {

@@ -18,7 +18,7 @@ pub struct ItemFacts {
     pub language: Option<String>,
     /// Creator, where known.
     pub creator: Option<String>,
-    /// Country of origin, ISO 3166.
+    /// The jurisdiction that it comes from: `US`, `EU-FR`.
     pub origin: Option<String>,
     /// When it was published, where known.
     pub published: Option<UnixMillis>,
@@ -41,4 +41,9 @@ pub trait Shelf {
 
     /// The unit vector of a row; none when it has none.
     fn vector(&self, row: Row) -> Option<&[f32]>;
+
+    /// The unit vector by which rows are told to be alike; the row's own, unless a model tells better.
+    fn direction(&self, row: Row) -> Option<&[f32]> {
+        self.vector(row)
+    }
 }

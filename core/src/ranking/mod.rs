@@ -5,6 +5,7 @@
 
 mod candidate;
 mod filter;
+mod floors;
 mod item;
 mod pipeline;
 mod scorer;
@@ -15,8 +16,9 @@ mod tests;
 
 pub use candidate::{Candidate, Part};
 pub use filter::{AgeFloor, Barred, Excluded, Expired, Filter, Hidden, Wanted};
+pub use floors::{Floor, Floors, diversity};
 pub use item::{ItemFacts, Row, Shelf};
 pub use pipeline::{Fault, Ranked, Ranking, Rules, rank};
 pub use scorer::{LinearScorer, Scorer, Weight};
-pub use slate::{Floor, Slate, diversity};
+pub use slate::{Slate, compose};
 pub use source::{Source, SourceError};

@@ -1,11 +1,14 @@
 //! The stages in order: the whole of a recommendation on one screen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::policy::SignalSet;
 
+use super::floors::comes_from;
 use super::slate::compose;
-use super::{Candidate, Filter, Floor, Part, Row, Scorer, Shelf, Source, SourceError};
+use super::{
+    Candidate, Filter, Floor, Floors, Part, Row, Scorer, Shelf, Source, SourceError, Weight,
+};
 
 /// Candidates each source may bring for one item shown.
 const OVERSAMPLE: usize = 4;
@@ -13,15 +16,18 @@ const OVERSAMPLE: usize = 4;
 const CANDIDATES_MIN: usize = 100;
 
 /// What the decision and the request ask of a slate.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     /// The signals granted.
     pub granted: SignalSet,
     /// Items wanted.
     pub limit: usize,
-    /// The packs' floor of intra-list diversity, 0 to 1.
-    pub diversity_floor: f32,
+    /// The packs' floors.
+    pub floors: Floors,
 }
+
+/// What was brought, by row.
+type Found = BTreeMap<Row, Vec<Part>>;
 
 /// A source that failed.
 pub type Fault = SourceError;
@@ -42,6 +48,8 @@ pub struct Ranked {
 pub struct Ranking {
     /// Best first under the floors.
     pub items: Vec<Ranked>,
+    /// The weights of the sources that brought what is shown, largest first, which sum to one.
+    pub parameters: Vec<Weight>,
     /// The sources that were asked.
     pub asked: Vec<&'static str>,
     /// The sources that could not answer.
@@ -59,7 +67,8 @@ impl Ranking {
     }
 }
 
-/// Ranks: asks every source whose signals are granted, drops what a filter drops, scores, and composes.
+/// Ranks: asks every source whose signals are granted, drops what a filter drops, asks every source of what
+/// the others brought, scores, and composes.
 pub fn rank(
     rules: &Rules,
     sources: &[Box<dyn Source + '_>],
@@ -72,44 +81,114 @@ pub fn rank(
     };
     let wanted = rules.limit.saturating_mul(OVERSAMPLE).max(CANDIDATES_MIN);
     let mut ranking = Ranking::default();
-    let mut found: BTreeMap<Row, Vec<Part>> = BTreeMap::new();
-    for source in sources.iter().filter(|s| s.needs().is_subset(rules.granted)) {
+    let mut found = Found::new();
+    let asked = sources.iter().map(|source| &**source);
+    let asked: Vec<&dyn Source> = asked.filter(|s| s.needs().is_subset(rules.granted)).collect();
+    for source in &asked {
         ranking.asked.push(source.name());
-        match source.candidates(wanted, &keep) {
-            // A source that forgot `keep` must not get past the filters.
-            Ok(rows) => rows.into_iter().filter(|(row, _)| keep(*row)).for_each(|(row, part)| {
-                found.entry(row).or_default().push(part);
-            }),
-            Err(fault) => ranking.faults.push(fault),
+        if let Err(fault) = bring(*source, wanted, &keep, &mut found) {
+            ranking.faults.push(fault);
         }
     }
-    finish(rules, found, scorer, shelf, ranking)
+    bring_local(rules, &asked, shelf, &keep, &mut found);
+    complete(&asked, &mut found);
+    finish(rules, &asked, found, scorer, shelf, ranking)
+}
+
+/// Asks a source, and notes what it brings.
+fn bring(
+    source: &dyn Source,
+    wanted: usize,
+    keep: &dyn Fn(Row) -> bool,
+    found: &mut Found,
+) -> Result<(), Fault> {
+    // A source that forgot `keep` must not get past the filters.
+    for (row, part) in source.candidates(wanted, keep)?.into_iter().filter(|(row, _)| keep(*row)) {
+        let parts = found.entry(row).or_default();
+        // A source that is asked twice brings some rows twice.
+        if parts.iter().all(|known| known.source != part.source) {
+            parts.push(part);
+        }
+    }
+    Ok(())
+}
+
+/// Where too few candidates are from a place that the floors name, asks for such alone. A source that fails has
+/// said so before.
+fn bring_local(
+    rules: &Rules,
+    asked: &[&dyn Source],
+    shelf: &dyn Shelf,
+    keep: &dyn Fn(Row) -> bool,
+    found: &mut Found,
+) {
+    for (place, share) in &rules.floors.local.0 {
+        let wanted = share.of(rules.limit);
+        let local = |row: Row| comes_from(shelf, row, place);
+        if found.keys().filter(|row| local(**row)).count() < wanted {
+            for source in asked {
+                let _ = bring(*source, wanted, &|row| local(row) && keep(row), found);
+            }
+        }
+    }
+}
+
+/// The best, and as many from each place as the floors may want of it; best first.
+fn shortlist(rules: &Rules, shelf: &dyn Shelf, mut scored: Vec<(Row, f32)>) -> Vec<(Row, f32)> {
+    scored.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let most = rules.limit.saturating_mul(OVERSAMPLE).max(CANDIDATES_MIN);
+    let mut listed: BTreeSet<Row> = scored.iter().take(most).map(|(row, _)| *row).collect();
+    for (place, share) in &rules.floors.local.0 {
+        let local = scored.iter().map(|(row, _)| *row);
+        let local = local.filter(|row| comes_from(shelf, *row, place));
+        listed.extend(local.take(share.of(rules.limit)));
+    }
+    scored.retain(|(row, _)| listed.contains(row));
+    scored
+}
+
+/// Adds what the sources say of rows that others brought.
+fn complete(asked: &[&dyn Source], found: &mut Found) {
+    for (row, parts) in found {
+        for source in asked {
+            if parts.iter().all(|part| part.source != source.name()) {
+                parts.extend(source.opinion(*row));
+            }
+        }
+    }
 }
 
 fn finish(
     rules: &Rules,
-    found: BTreeMap<Row, Vec<Part>>,
+    asked: &[&dyn Source],
+    found: Found,
     scorer: &dyn Scorer,
     shelf: &dyn Shelf,
     mut ranking: Ranking,
 ) -> Ranking {
     let mut candidates: BTreeMap<Row, Candidate> =
         found.into_iter().map(|(row, parts)| (row, Candidate { row, parts })).collect();
-    let mut scored: Vec<(Row, f32)> =
-        candidates.values().map(|c| (c.row, scorer.score(c))).collect();
-    scored.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    scored.truncate(rules.limit.saturating_mul(OVERSAMPLE).max(CANDIDATES_MIN));
-    let slate = compose(shelf, &scored, rules.limit, rules.diversity_floor);
+    let scored = candidates.values().map(|c| (c.row, scorer.score(c))).collect();
+    let scored = shortlist(rules, shelf, scored);
+    let slate = compose(shelf, &scored, rules.limit, &rules.floors);
     ranking.unmet = slate.unmet;
     for (row, score) in slate.items {
         let parts = candidates.remove(&row).map(|c| c.parts).unwrap_or_default();
-        let mut why: Vec<(Part, f32)> = parts
-            .into_iter()
-            .map(|part| (scorer.share(&part), part))
-            .map(|(s, p)| (p, s))
-            .collect();
+        let explained = parts.into_iter().map(|part| explain(asked, row, part));
+        let mut why: Vec<(Part, f32)> =
+            explained.map(|part| (scorer.share(&part), part)).map(|(s, p)| (p, s)).collect();
         why.sort_by(|a, b| b.1.total_cmp(&a.1));
         ranking.items.push(Ranked { row, score, why });
     }
+    let parts = ranking.items.iter().flat_map(|item| &item.why);
+    let used: Vec<&'static str> = parts.map(|(part, _)| part.source).collect();
+    ranking.parameters = scorer.main_parameters(&used);
     ranking
+}
+
+/// The part with the row that explains it, looked for only now that its item is shown.
+fn explain(asked: &[&dyn Source], row: Row, part: Part) -> Part {
+    let source = asked.iter().find(|source| source.name() == part.source);
+    let from = part.from.or_else(|| source?.reason(row));
+    Part { from, ..part }
 }

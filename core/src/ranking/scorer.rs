@@ -22,6 +22,9 @@ pub trait Scorer {
     fn score(&self, candidate: &Candidate) -> f32 {
         candidate.parts.iter().map(|part| self.share(part)).sum()
     }
+
+    /// The weights of the sources in `used`, scaled to sum to one, largest first.
+    fn main_parameters(&self, used: &[&'static str]) -> Vec<Weight>;
 }
 
 /// A weighted sum over sources.
@@ -36,10 +39,15 @@ impl LinearScorer {
     pub fn new(weights: Vec<Weight>) -> Self {
         Self { weights }
     }
+}
 
-    /// The weights of the sources in `used`, scaled to sum to one, largest first.
-    #[must_use]
-    pub fn main_parameters(&self, used: &[&'static str]) -> Vec<Weight> {
+impl Scorer for LinearScorer {
+    fn share(&self, part: &Part) -> f32 {
+        let weight = self.weights.iter().find(|w| w.source == part.source);
+        weight.map_or(0.0, |w| w.weight * part.score)
+    }
+
+    fn main_parameters(&self, used: &[&'static str]) -> Vec<Weight> {
         let mut out: Vec<Weight> =
             self.weights.iter().filter(|w| used.contains(&w.source)).copied().collect();
         let sum: f32 = out.iter().map(|w| w.weight).sum();
@@ -48,12 +56,5 @@ impl LinearScorer {
         }
         out.sort_by(|a, b| b.weight.total_cmp(&a.weight));
         out
-    }
-}
-
-impl Scorer for LinearScorer {
-    fn share(&self, part: &Part) -> f32 {
-        let weight = self.weights.iter().find(|w| w.source == part.source);
-        weight.map_or(0.0, |w| w.weight * part.score)
     }
 }

@@ -31,4 +31,15 @@ pub trait Source {
         wanted: usize,
         keep: &dyn Fn(Row) -> bool,
     ) -> Result<Vec<(Row, Part)>, SourceError>;
+
+    /// What it says of a row that another source brought; nothing of most rows for a source that only brings.
+    /// A score is then the same whichever source brought the row.
+    fn opinion(&self, _row: Row) -> Option<Part> {
+        None
+    }
+
+    /// The row that explains its part of a row that is shown, where the part names none.
+    fn reason(&self, _row: Row) -> Option<Row> {
+        None
+    }
 }

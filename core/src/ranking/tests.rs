@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::slate::compose;
 use super::*;
 use crate::ids::{ItemId, UnixMillis};
-use crate::policy::{Signal, SignalSet};
+use crate::policy::{Ratio, Shares, Signal, SignalSet};
 
 /// A shelf of items with vectors; item `n` is `item-n`.
 #[derive(Debug, Default)]
@@ -41,6 +41,20 @@ impl Few {
         };
         let items = vectors.into_iter().enumerate().map(|(row, v)| (item(row), unit(v)));
         Self { items: items.collect() }
+    }
+
+    fn from(mut self, origins: &[usize]) -> Self {
+        for ((facts, _), origin) in self.items.iter_mut().zip(origins) {
+            facts.origin = Some(ORIGINS[*origin].to_owned());
+        }
+        self
+    }
+
+    /// The definition: the origin's prefixes, cut at `-`.
+    fn is_from(&self, row: Row, place: &str) -> bool {
+        let origin = self.items[row as usize].0.origin.clone().unwrap();
+        let origin: crate::ids::Jurisdiction = origin.parse().unwrap();
+        origin.prefixes().any(|prefix| prefix == place)
     }
 
     fn plain(items: usize) -> Self {
@@ -96,7 +110,7 @@ impl Source for &Given {
 }
 
 fn rules(granted: &[Signal], limit: usize) -> Rules {
-    Rules { granted: granted.iter().copied().collect(), limit, diversity_floor: 0.0 }
+    Rules { granted: granted.iter().copied().collect(), limit, floors: Floors::default() }
 }
 
 fn scorer() -> LinearScorer {
@@ -218,6 +232,83 @@ fn an_explanation_adds_up_to_the_score() {
     }
 }
 
+/// What a source says of another's candidates counts, and what explains it is looked for when it is shown.
+#[test]
+fn a_score_does_not_depend_on_who_brought_the_row() {
+    struct Opinionated(Given);
+    impl Source for Opinionated {
+        fn name(&self) -> &'static str {
+            self.0.name
+        }
+        fn needs(&self) -> SignalSet {
+            SignalSet::default()
+        }
+        fn candidates(
+            &self,
+            wanted: usize,
+            keep: &dyn Fn(Row) -> bool,
+        ) -> Result<Vec<(Row, Part)>, SourceError> {
+            (&&self.0).candidates(wanted, keep)
+        }
+        fn opinion(&self, row: Row) -> Option<Part> {
+            let part = Part { source: self.0.name, signal: None, score: 0.9, from: None };
+            (row == 1).then_some(part)
+        }
+        fn reason(&self, row: Row) -> Option<Row> {
+            Some(row + 10)
+        }
+    }
+    let shelf = Few::plain(3);
+    let one = Opinionated(Given::new("a", &[], &[(0, 1.0)]));
+    let other = Given::new("b", &[], &[(0, 0.5), (1, 1.0), (2, 1.0)]);
+    let sources: [Box<dyn Source + '_>; 2] = [Box::new(one), Box::new(&other)];
+    let ranking = rank(&rules(&[], 10), &sources, &[], &scorer(), &shelf);
+    let scores: Vec<(Row, f32)> = ranking.items.iter().map(|i| (i.row, i.score)).collect();
+    assert_eq!(scores, [(1, 1.4), (0, 1.25), (2, 0.5)]);
+    let by: Vec<Option<Row>> =
+        ranking.items.iter().map(|item| item.why.first().unwrap().0.from).collect();
+    assert_eq!(by, [Some(11), Some(10), None]);
+    let told: Vec<&str> = ranking.parameters.iter().map(|w| w.source).collect();
+    assert_eq!(told, ["a", "b"]);
+}
+
+/// A local item that is too poor to be a candidate is looked for when the floor wants it.
+#[test]
+fn what_a_floor_wants_is_looked_for_beyond_the_candidates() {
+    let mut shelf = Few::plain(300);
+    shelf.items[290].0.origin = Some("EU-PT".into());
+    let falling = |keep: &dyn Fn(Row) -> bool, wanted: usize| {
+        let rows = (0..300).filter(|row| keep(*row)).take(wanted);
+        rows.map(|row| (row, 1.0 / (row + 1) as f32)).collect::<Vec<(Row, f32)>>()
+    };
+    struct Falling<F>(F);
+    impl<F: Fn(&dyn Fn(Row) -> bool, usize) -> Vec<(Row, f32)>> Source for Falling<F> {
+        fn name(&self) -> &'static str {
+            "a"
+        }
+        fn needs(&self) -> SignalSet {
+            SignalSet::default()
+        }
+        fn candidates(
+            &self,
+            wanted: usize,
+            keep: &dyn Fn(Row) -> bool,
+        ) -> Result<Vec<(Row, Part)>, SourceError> {
+            let part = |score| Part { source: "a", signal: None, score, from: None };
+            Ok((self.0)(keep, wanted).into_iter().map(|(row, score)| (row, part(score))).collect())
+        }
+    }
+    let local = Shares([(Box::from("EU"), Ratio::new(0.2).unwrap())].into());
+    let rules = Rules { floors: Floors { diversity: 0.0, local }, ..rules(&[], 5) };
+    let sources: [Box<dyn Source + '_>; 1] = [Box::new(Falling(falling))];
+    let ranking = rank(&rules, &sources, &[], &scorer(), &shelf);
+    assert_eq!((rows(&ranking), ranking.unmet), (vec![0, 1, 2, 3, 290], Vec::new()));
+    let rules = Rules { limit: 6, ..rules };
+    let ranking = rank(&rules, &sources, &[], &scorer(), &shelf);
+    let short = Floor::Local { place: "EU".into(), wanted: 0.2, reached: 1.0 / 6.0 };
+    assert_eq!(ranking.unmet, [short], "two of six are wanted and one is there");
+}
+
 #[test]
 fn the_main_parameters_are_the_weights_of_what_was_used() {
     let told = scorer().main_parameters(&["b", "a"]);
@@ -240,6 +331,19 @@ fn by_pairs(shelf: &Few, rows: &[Row]) -> f64 {
     if pairs.is_empty() { 1.0 } else { pairs.iter().sum::<f64>() / pairs.len() as f64 }
 }
 
+const ORIGINS: [&str; 4] = ["EU-FR", "EU-DE", "EUX", "US"];
+
+/// Shares of places that lie in each other and beside each other, together at most 1.
+fn shares() -> impl Strategy<Value = Shares> {
+    let places = [("EU", 0.5), ("EU-FR", 0.5), ("US", 0.4), ("EU-XX", 0.1)];
+    let share = |(place, most): (&'static str, f64)| {
+        (any::<bool>(), 0.0..most).prop_map(move |(there, share)| {
+            there.then(|| (Box::from(place), Ratio::new(share).unwrap()))
+        })
+    };
+    places.map(share).prop_map(|found| Shares(found.into_iter().flatten().collect()))
+}
+
 fn vectors() -> impl Strategy<Value = Vec<Vec<f32>>> {
     vec(prop_oneof![4 => vec(-1.0_f32..1.0, 4), 1 => Just(Vec::new())], 1..40)
 }
@@ -253,25 +357,41 @@ proptest! {
     }
 
     #[test]
-    fn a_slate_keeps_its_floor_or_says_that_it_does_not(
+    fn a_slate_keeps_its_floors_or_says_that_it_does_not(
         vectors in vectors(),
+        origins in vec(0_usize..ORIGINS.len(), 40),
+        shares in shares(),
         limit in 0_usize..25,
         floor in 0.0_f32..0.9,
     ) {
-        let shelf = Few::of(vectors);
+        let shelf = Few::of(vectors).from(&origins);
         let falling: Vec<(Row, f32)> =
             (0..).take(shelf.items.len()).map(|row: Row| (row, 1.0 / (row + 1) as f32)).collect();
-        let slate = compose(&shelf, &falling, limit, floor);
+        let floors = Floors { diversity: floor, local: shares };
+        let slate = compose(&shelf, &falling, limit, &floors);
         let rows: Vec<Row> = slate.items.iter().map(|(row, _)| *row).collect();
         prop_assert_eq!(rows.len(), limit.min(falling.len()));
         prop_assert!(slate.items.iter().all(|item| falling.contains(item)));
         let distinct: std::collections::BTreeSet<_> = rows.iter().collect();
         prop_assert_eq!(distinct.len(), rows.len());
+        let mut short = Vec::new();
         let reached = diversity(&shelf, &rows);
-        prop_assert_eq!(slate.unmet.is_empty(), reached >= floor);
-        if let Some(Floor::Diversity { wanted, reached: told }) = slate.unmet.first() {
-            prop_assert_eq!((*wanted, *told), (floor, reached));
+        if reached < floor {
+            short.push(Floor::Diversity { wanted: floor, reached });
         }
+        let wanted: usize = floors.local.0.values().map(|share| share.of(rows.len())).sum();
+        for (place, share) in &floors.local.0 {
+            let local = rows.iter().filter(|row| shelf.is_from(**row, place)).count();
+            let there = falling.iter().filter(|(row, _)| shelf.is_from(*row, place)).count();
+            let part = local as f32 / rows.len().max(1) as f32;
+            if local < share.of(rows.len()) {
+                let all = local == there || wanted > rows.len();
+                prop_assert!(all, "{local} of {there} from {place} are shown");
+                let wanted = share.get();
+                short.push(Floor::Local { place: place.clone(), wanted, reached: part });
+            }
+        }
+        prop_assert_eq!(slate.unmet, short);
     }
 
     #[test]

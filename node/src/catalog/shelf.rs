@@ -113,6 +113,14 @@ impl Catalogue {
         }
     }
 
+    /// A catalogue of these items, without a group behind it.
+    #[cfg(test)]
+    pub(crate) fn of(items: impl IntoIterator<Item = v1::Item>) -> Self {
+        let found = Self::default();
+        items.into_iter().for_each(|item| found.write().put(rows::row_of(item)));
+        found
+    }
+
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
@@ -371,5 +379,13 @@ impl Shelf for ShelfView<'_> {
 
     fn vector(&self, row: Row) -> Option<&[f32]> {
         self.0.shelf.get(row as usize)?.as_ref()?.vector.as_deref()
+    }
+
+    /// By the model, where one is served: two spaces can't be compared, so what it does not know is like nothing.
+    fn direction(&self, row: Row) -> Option<&[f32]> {
+        match self.model() {
+            Some(model) => model.vectors().targets().row(self.number(row)? as usize),
+            None => self.vector(row),
+        }
     }
 }

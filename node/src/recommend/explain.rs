@@ -1,11 +1,12 @@
 //! What people are told of a slate: items, and per item the signals that brought it.
 
-use bailiwick_core::ranking::{Part, Ranked, Ranking, Shelf};
+use bailiwick_core::ranking::{Floor, Part, Ranked, Ranking, Shelf, Weight};
 use bailiwick_proto::v1;
 
-use super::sources::{Category, Editorial, InView, Interests, Pooled, Popular};
+use super::pool::Pool;
+use super::sources::{Category, Editorial, Interests, Popular};
+use super::title;
 use super::together::Together;
-use super::{scorer, title};
 
 /// How much of the history an explanation may name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,20 +34,19 @@ fn show(item: &Ranked, shelf: &dyn Shelf, naming: Naming) -> Option<v1::RankedIt
 }
 
 fn why(part: &Part, shelf: &dyn Shelf, naming: Naming) -> v1::Why {
-    let personal = matches!(part.source, Pooled::PROFILE | Pooled::PROFILE_NEW | Together::NAME);
+    let of = |names: [&str; 2]| names.contains(&part.source);
+    let personal = of(Pool::PROFILE) || part.source == Together::NAME;
     let from = part.from.filter(|_| !personal || naming == Naming::History);
     let name = from.map(|row| title(shelf, row));
     let text = match (part.source, name) {
-        (Pooled::PROFILE | Pooled::PROFILE_NEW, Some(name)) => format!("because you liked {name}"),
-        (Pooled::PROFILE | Pooled::PROFILE_NEW, None) => "because of what you liked".into(),
+        (_, Some(name)) if of(Pool::PROFILE) => format!("because you liked {name}"),
+        (_, None) if of(Pool::PROFILE) => "because of what you liked".into(),
         (Together::NAME, Some(name)) => format!("people here took it along with {name}"),
         (Together::NAME, None) => "people here took it along with what you liked".into(),
-        (Pooled::SESSION | Pooled::SESSION_NEW, Some(name)) => {
-            format!("because of {name} in this session")
-        }
-        (Pooled::SESSION | Pooled::SESSION_NEW, None) => "because of this session".into(),
-        (InView::NAME | InView::NEW, Some(name)) => format!("similar to {name}"),
-        (InView::NAME | InView::NEW, None) => "similar to the item in view".into(),
+        (_, Some(name)) if of(Pool::SESSION) => format!("because of {name} in this session"),
+        (_, None) if of(Pool::SESSION) => "because of this session".into(),
+        (_, Some(name)) if of(Pool::IN_VIEW) => format!("similar to {name}"),
+        (_, None) if of(Pool::IN_VIEW) => "similar to the item in view".into(),
         (Category::NAME, _) => "in the category in view".into(),
         (Interests::NAME, _) => "matches the interests you declared".into(),
         (Popular::NAME, _) => "popular with many people here".into(),
@@ -63,11 +63,24 @@ fn why(part: &Part, shelf: &dyn Shelf, naming: Naming) -> v1::Why {
 /// The real weights of the sources that brought what is shown, largest first.
 #[must_use]
 pub fn main_parameters(ranking: &Ranking) -> Vec<v1::MainParameter> {
-    let parts = ranking.items.iter().flat_map(|item| &item.why);
-    let used: Vec<&'static str> = parts.map(|(part, _)| part.source).collect();
-    let weights = scorer().main_parameters(&used);
-    weights
-        .into_iter()
-        .map(|w| v1::MainParameter { name: w.words.to_owned(), weight: f64::from(w.weight) })
-        .collect()
+    let weights = ranking.parameters.iter();
+    let told = |w: &Weight| v1::MainParameter { name: w.words.into(), weight: w.weight.into() };
+    weights.map(told).collect()
+}
+
+/// The floors that a slate could not keep, as they are told.
+#[must_use]
+pub fn floors_unmet(ranking: &Ranking) -> Vec<v1::FloorUnmet> {
+    let told = |floor: String, wanted: f32, reached: f32| v1::FloorUnmet {
+        floor,
+        wanted: wanted.into(),
+        reached: reached.into(),
+    };
+    let unmet = ranking.unmet.iter().map(|floor| match floor {
+        Floor::Diversity { wanted, reached } => told("diversity".into(), *wanted, *reached),
+        Floor::Local { place, wanted, reached } => {
+            told(format!("local_share {place}"), *wanted, *reached)
+        }
+    });
+    unmet.collect()
 }

@@ -9,8 +9,8 @@ use crate::catalog::ShelfView;
 
 /// Interests fade: after this long they count half.
 const HALF_LIFE_MS: f64 = 180.0 * 24.0 * 3600.0 * 1000.0;
-/// Interactions that are pooled, the newest first.
-const POOLED_MAX: usize = 200;
+/// Interactions that are pooled, the newest first: as many as a model is learned from of one person.
+const POOLED_MAX: usize = 1000;
 
 /// One interaction with an item.
 #[derive(Clone, PartialEq)]
@@ -49,6 +49,8 @@ pub struct History {
     pub explicit: Vec<Touch>,
     /// Observed behaviour, newest last.
     pub behaviour: Vec<Touch>,
+    /// Dealt with so long ago that nothing else is kept of it.
+    pub older: Vec<ItemId>,
     /// Never to be shown.
     pub blocked: Vec<ItemId>,
     /// Explicit choices of categories and the like.
@@ -60,7 +62,8 @@ impl History {
     #[must_use]
     pub fn seen(&self, shelf: &ShelfView<'_>) -> BTreeSet<Row> {
         let touches = self.explicit.iter().chain(&self.behaviour);
-        touches.filter_map(|touch| shelf.row(&touch.item)).collect()
+        let items = touches.map(|touch| &touch.item).chain(&self.older);
+        items.filter_map(|item| shelf.row(item)).collect()
     }
 }
 

@@ -2,55 +2,59 @@
 
 mod explain;
 mod history;
+mod pool;
 mod popular;
 mod sources;
 mod together;
 
-pub use explain::{Naming, main_parameters, shown};
+pub use explain::{Naming, floors_unmet, main_parameters, shown};
 pub use history::{Declared, History, Touch};
 pub use popular::{Popularity, Released};
 
 use std::collections::BTreeSet;
 
 use bailiwick_core::ids::{ItemId, Jurisdiction, UnixMillis};
-use bailiwick_core::policy::{Decision, Signal, Variant};
+use bailiwick_core::learning::Blend;
+use bailiwick_core::policy::{Decision, Signal, SignalSet, Variant};
 use bailiwick_core::ranking::{
-    AgeFloor, Barred, Excluded, Expired, Filter, Hidden, LinearScorer, Ranking, Row, Rules, Shelf,
-    Source, Wanted, Weight, rank,
+    AgeFloor, Barred, Excluded, Expired, Filter, Floors, Hidden, LinearScorer, Ranking, Row, Rules,
+    Shelf, Source, Wanted, Weight, rank,
 };
 use bailiwick_proto::validate::RecommendQuery;
 
 use crate::catalog::ShelfView;
 use crate::mutant::{Mutant, planted};
-use sources::{Category, Editorial, InView, Interests, Pooled, Popular};
+use pool::Pool;
+use sources::{Category, Editorial, Interests, Popular};
 use together::Together;
 
-/// The weights of the sources. What each measures, in words, is what people are told.
-const WEIGHTS: [Weight; 11] = [
-    Weight { source: Pooled::PROFILE, words: "similarity to what you liked", weight: 1.0 },
-    Weight { source: Together::NAME, words: "what people here took along", weight: 0.2 },
-    Weight { source: Pooled::SESSION, words: "similarity to this session", weight: 0.6 },
-    Weight { source: InView::NAME, words: "similarity to the item in view", weight: 0.5 },
-    Weight {
-        source: Pooled::PROFILE_NEW,
-        words: "similarity of new items to what you liked",
-        weight: 0.5,
-    },
-    Weight {
-        source: Pooled::SESSION_NEW,
-        words: "similarity of new items to this session",
-        weight: 0.3,
-    },
-    Weight {
-        source: InView::NEW,
-        words: "similarity of new items to the item in view",
-        weight: 0.25,
-    },
-    Weight { source: Interests::NAME, words: "your declared interests", weight: 0.35 },
-    Weight { source: Category::NAME, words: "the category in view", weight: 0.3 },
-    Weight { source: Popular::NAME, words: "popularity here", weight: 0.15 },
-    Weight { source: Editorial::NAME, words: "the editors' choice", weight: 0.02 },
-];
+/// The weights of the sources where nothing is known of the person. What each measures, in words, is what
+/// people are told.
+const WEIGHTS: [Weight; 11] = {
+    const fn of(source: &'static str, weight: f32, words: &'static str) -> Weight {
+        Weight { source, words, weight }
+    }
+    let Blend { pooled, lists } = Blend::DEFAULT;
+    let [profile, profile_new] = Pool::PROFILE;
+    let [session, session_new] = Pool::SESSION;
+    let [in_view, in_view_new] = Pool::IN_VIEW;
+    [
+        of(profile, pooled, "similarity to what you liked"),
+        of(Together::NAME, lists, "what people here took along"),
+        of(session, 0.6, "similarity to this session"),
+        of(in_view, 0.5, "similarity to the item in view"),
+        of(profile_new, 0.5 * pooled, "similarity of new items to what you liked"),
+        of(session_new, 0.3, "similarity of new items to this session"),
+        of(in_view_new, 0.25, "similarity of new items to the item in view"),
+        of(Interests::NAME, 0.35, "your declared interests"),
+        of(Category::NAME, 0.3, "the category in view"),
+        of(Popular::NAME, 0.15, "popularity here"),
+        of(Editorial::NAME, 0.02, "the editors' choice"),
+    ]
+};
+
+/// What stands in for knowledge of the person, and gives way to it.
+const STAND_INS: [&str; 2] = [Popular::NAME, Editorial::NAME];
 
 /// Everything that one ranking reads.
 pub struct Request<'a> {
@@ -77,42 +81,73 @@ pub fn recommend(request: &Request<'_>, shelf: &ShelfView<'_>) -> Ranking {
         // Not all that is granted: what the variant uses, so that its name tells the truth.
         granted: request.decision.variant.needs(),
         limit: usize::try_from(request.query.limit).unwrap_or(usize::MAX),
-        diversity_floor: request.decision.diversity_floor(),
+        floors: Floors {
+            diversity: request.decision.diversity_floor(),
+            local: request.decision.local_share().clone(),
+        },
     };
-    rank(&rules, &sources_of(request, shelf), &filters_of(request, shelf), &scorer(), shelf)
+    let pools = Pools::of(request, shelf);
+    let scorer = scorer(pools.known(rules.granted));
+    let sources = sources_of(request, shelf, &pools);
+    rank(&rules, &sources, &filters_of(request, shelf), &scorer, shelf)
 }
 
-fn scorer() -> LinearScorer {
-    LinearScorer::new(WEIGHTS.to_vec())
+/// Weighs the sources where `known` items tell of the person. What everybody likes counts as much as one item
+/// would: the more items there are, the less it is asked.
+fn scorer(known: usize) -> LinearScorer {
+    let known = u16::try_from(known).unwrap_or(u16::MAX);
+    let of = |weight: Weight| match STAND_INS.contains(&weight.source) {
+        true => Weight { weight: weight.weight / (1.0 + f32::from(known)), ..weight },
+        false => weight,
+    };
+    LinearScorer::new(WEIGHTS.map(of).to_vec())
 }
 
 fn rows_of<'a>(shelf: &ShelfView<'_>, items: impl IntoIterator<Item = &'a ItemId>) -> Vec<Row> {
     items.into_iter().filter_map(|item| shelf.row(item)).collect()
 }
 
-fn sources_of<'a>(request: &'a Request<'_>, shelf: &'a ShelfView<'a>) -> Vec<Box<dyn Source + 'a>> {
-    let session = rows_of(shelf, &request.query.session);
+/// The items that speak for others, as far as the variant lets them.
+struct Pools {
+    profile: Pool,
+    session: Pool,
+    in_view: Pool,
+}
+
+impl Pools {
+    fn of(request: &Request<'_>, shelf: &ShelfView<'_>) -> Self {
+        // One of the two, so that an explicit choice is not counted twice.
+        let profile = match request.decision.variant {
+            Variant::ExplicitOnly => Pool::explicit(shelf, request.history, request.now),
+            _ => Pool::profile(shelf, request.history, request.now),
+        };
+        let in_view = rows_of(shelf, &request.query.item).first().copied();
+        let session = Pool::session(&rows_of(shelf, &request.query.session));
+        Self { profile, session, in_view: Pool::in_view(in_view) }
+    }
+
+    /// How many items tell of the person, of those that `granted` lets speak.
+    fn known(&self, granted: SignalSet) -> usize {
+        let speaking = [&self.profile, &self.session].into_iter();
+        speaking.filter(|pool| granted.contains(pool.signal)).map(|pool| pool.rows.len()).sum()
+    }
+}
+
+fn sources_of<'a>(
+    request: &'a Request<'_>,
+    shelf: &'a ShelfView<'a>,
+    pools: &Pools,
+) -> Vec<Box<dyn Source + 'a>> {
     let interests = &request.history.interests;
     let mut sources: Vec<Box<dyn Source + 'a>> = vec![
         Box::new(Editorial { shelf }),
         Box::new(Popular { shelf, ranked: request.popular }),
         Box::new(Interests { shelf, interests, popular: request.popular }),
+        Box::new(Together::of(shelf, &pools.profile)),
     ];
-    // One of the two, so that an explicit choice is not counted twice.
-    let profile = match request.decision.variant {
-        Variant::ExplicitOnly => Pooled::explicit(shelf, request.history, request.now),
-        _ => Pooled::profile(shelf, request.history, request.now),
-    };
-    sources.extend(profile.together().map(|lists| Box::new(lists) as Box<dyn Source + 'a>));
-    for pooled in [Pooled::session(shelf, &session), profile] {
-        sources.extend(pooled.of_new().map(|new| Box::new(new) as Box<dyn Source + 'a>));
-        sources.push(Box::new(pooled));
-    }
-    if request.query.item.is_some() {
-        let row = rows_of(shelf, &request.query.item).first().copied();
-        let in_view = InView::new(shelf, row);
-        sources.extend(in_view.of_new().map(|new| Box::new(new) as Box<dyn Source + 'a>));
-        sources.push(Box::new(in_view));
+    for pool in [&pools.profile, &pools.session, &pools.in_view] {
+        let near = pool.sources(shelf).into_iter();
+        sources.extend(near.map(|near| Box::new(near) as Box<dyn Source + 'a>));
     }
     if let Some(category) = &request.query.category {
         sources.push(Box::new(Category { shelf, category, popular: request.popular }));
@@ -152,3 +187,6 @@ fn filters_of(request: &Request<'_>, shelf: &ShelfView<'_>) -> Vec<Box<dyn Filte
 fn title(shelf: &dyn Shelf, row: Row) -> &str {
     shelf.facts(row).map_or("", |facts| facts.title.as_str())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,47 +1,38 @@
 //! What people of this domain took along with what a person liked.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
 
-use bailiwick_core::policy::{Signal, SignalSet};
+use bailiwick_core::learning::Along;
+use bailiwick_core::policy::SignalSet;
 use bailiwick_core::ranking::{Part, Row, Source, SourceError};
 
+use super::pool::Pool;
 use crate::catalog::ShelfView;
 
 /// Lists of home over a pool of rows.
 pub(super) struct Together<'a> {
-    pub(super) shelf: &'a ShelfView<'a>,
-    /// The signal that the pool rests on.
-    pub(super) signal: Signal,
-    /// The newest first, each with its weight.
-    pub(super) rows: Vec<(Row, f32)>,
+    shelf: &'a ShelfView<'a>,
+    pool: Pool,
+    /// Added up once it is known what may be shown.
+    along: OnceCell<Along>,
 }
 
-/// The sum of what lists say of an item, and the row that says most of it.
-#[derive(Clone, Copy)]
-struct Said {
-    sum: f32,
-    most: f32,
-    by: Row,
-}
-
-impl Together<'_> {
+impl<'a> Together<'a> {
     pub(super) const NAME: &'static str = "taken_together";
 
-    fn said(&self) -> HashMap<u32, Said> {
-        let mut said: HashMap<u32, Said> = HashMap::new();
-        let Some(lists) = self.shelf.lists() else { return said };
-        for (row, weight) in &self.rows {
-            let Some(number) = self.shelf.number(*row) else { continue };
-            for (other, along) in lists.of(number) {
-                let share = weight * along;
-                let entry = said.entry(*other).or_insert(Said { sum: 0.0, most: share, by: *row });
-                entry.sum += share;
-                if share > entry.most {
-                    (entry.most, entry.by) = (share, *row);
-                }
-            }
-        }
-        said
+    /// By the lists of this domain, if there are any.
+    pub(super) fn of(shelf: &'a ShelfView<'a>, pool: &Pool) -> Self {
+        Self { shelf, pool: pool.clone(), along: OnceCell::new() }
+    }
+
+    fn along(&self, keep: &dyn Fn(Row) -> bool) -> Option<&Along> {
+        let lists = self.shelf.lists()?;
+        let shown = |number| self.shelf.numbered(number).is_some_and(keep);
+        Some(self.along.get_or_init(|| Along::of(lists, self.pool.numbers(self.shelf), shown)))
+    }
+
+    fn part(&self, score: f32) -> Part {
+        Part { source: Self::NAME, signal: Some(self.pool.signal), score, from: None }
     }
 }
 
@@ -51,7 +42,7 @@ impl Source for Together<'_> {
     }
 
     fn needs(&self) -> SignalSet {
-        [self.signal].into_iter().collect()
+        [self.pool.signal].into_iter().collect()
     }
 
     fn candidates(
@@ -59,21 +50,18 @@ impl Source for Together<'_> {
         wanted: usize,
         keep: &dyn Fn(Row) -> bool,
     ) -> Result<Vec<(Row, Part)>, SourceError> {
-        let kept = |(number, said): (u32, Said)| {
-            let row = self.shelf.numbered(number)?;
-            (said.sum > 0.0 && keep(row)).then_some((row, said))
-        };
-        let mut found: Vec<(Row, Said)> = self.said().into_iter().filter_map(kept).collect();
-        // The row breaks ties, since the order of a hash map is not the same twice.
-        found.sort_by(|(a, x), (b, y)| y.sum.total_cmp(&x.sum).then(a.cmp(b)));
-        found.truncate(wanted);
-        let greatest = found.first().map_or(1.0, |(_, said)| said.sum);
-        let part = |said: Said| Part {
-            source: Self::NAME,
-            signal: Some(self.signal),
-            score: said.sum / greatest,
-            from: Some(said.by),
-        };
-        Ok(found.into_iter().map(|(row, said)| (row, part(said))).collect())
+        let best = self.along(keep).map(|along| along.best(wanted)).unwrap_or_default();
+        let part = |(number, score)| Some((self.shelf.numbered(number)?, self.part(score)));
+        Ok(best.into_iter().filter_map(part).collect())
+    }
+
+    fn opinion(&self, row: Row) -> Option<Part> {
+        let score = self.along.get()?.score(self.shelf.number(row)?);
+        (score > 0.0).then(|| self.part(score))
+    }
+
+    fn reason(&self, row: Row) -> Option<Row> {
+        let by = self.along.get()?.carried_by(self.shelf.number(row)?)?;
+        self.shelf.numbered(by)
     }
 }

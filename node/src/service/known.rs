@@ -220,6 +220,7 @@ pub(super) fn history(person: Option<&Person>, blocked: &[ItemId], granted: Sign
     }
     if granted.contains(Signal::Beh) {
         history.behaviour = touches(&person.profile.behaviour);
+        history.older.clone_from(&person.profile.older);
     }
     history
 }

@@ -15,7 +15,9 @@ use tokio::time::Instant;
 use super::State;
 use super::caller::Caller;
 use super::known::{Known, history, refused};
-use crate::recommend::{Naming, Released, Request, main_parameters, recommend, shown};
+use crate::recommend::{
+    Naming, Released, Request, floors_unmet, main_parameters, recommend, shown,
+};
 use crate::users::Person;
 
 /// Popular items that a group releases to one ranking.
@@ -58,8 +60,10 @@ impl State {
         let decision = known.told(decide_under(&law, &asking));
         let log_id = self.log_decision("recommend", &caller, &asking, &decision)?;
         let (person, source) = self.profile(&caller, &mut known, &decision, &law).await?;
-        let mut answer = self.rank(&caller, &query, &known, &decision, person.as_ref())?;
-        answer.decision = Some(shown_decision(&decision, source, log_id));
+        let (mut answer, floors_unmet) =
+            self.rank(&caller, &query, &known, &decision, person.as_ref())?;
+        let shown = shown_decision(&decision, source, log_id);
+        answer.decision = Some(v1::Decision { floors_unmet, ..shown });
         answer.receipt = known.receipt;
         answer.home_edge = self.home_edge(law.home.domain.as_ref());
         answer.served_by = Some(self.served_by());
@@ -110,7 +114,7 @@ impl State {
         known: &Known,
         decision: &Decision,
         person: Option<&Pinned<Person>>,
-    ) -> Result<v1::RecommendResponse, Failure> {
+    ) -> Result<(v1::RecommendResponse, Vec<v1::FloorUnmet>), Failure> {
         let person =
             person.map(|p| p.open(&self.standpoint)).transpose().map_err(|e| refused(&e))?;
         let history = history(person, &known.blocked, decision.granted);
@@ -133,11 +137,12 @@ impl State {
             true => Naming::History,
             false => Naming::Nothing,
         };
-        Ok(v1::RecommendResponse {
+        let answer = v1::RecommendResponse {
             items: shown(&ranking, &shelf, naming),
             main_parameters: main_parameters(&ranking),
             ..v1::RecommendResponse::default()
-        })
+        };
+        Ok((answer, floors_unmet(&ranking)))
     }
 
     fn popular(&self, decision: &Decision) -> Released {

@@ -1,6 +1,7 @@
 //! The profile that recommending reads: the newest opinions and behaviour, one entry an item.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use bailiwick_proto::store::{Interaction, ProfileRow};
 use prost::Message as _;
@@ -50,13 +51,36 @@ impl Draft {
             return None;
         }
         self.row.format = FORMAT;
-        keep_newest(&mut self.row.explicit, ENTRIES_MAX);
-        keep_newest(&mut self.row.behaviour, ENTRIES_MAX);
+        let mut dropped = keep_newest(&mut self.row.explicit, ENTRIES_MAX);
+        dropped.append(&mut keep_newest(&mut self.row.behaviour, ENTRIES_MAX));
+        let before = std::mem::take(&mut self.row.older);
         while self.row.encoded_len() > PROFILE_BYTES_MAX {
-            drop_oldest(&mut self.row);
+            dropped.extend(drop_oldest(&mut self.row));
         }
+        self.remember(dropped, before);
         Some(self.row)
     }
+
+    /// Notes that what was pushed out, now or `before`, had been seen: the newest first, as far as there is room.
+    fn remember(&mut self, mut dropped: Vec<Interaction>, before: Vec<String>) {
+        dropped.sort_by(|a, b| newest(b, a));
+        let row = &self.row;
+        let mut known: BTreeSet<String> =
+            row.explicit.iter().chain(&row.behaviour).map(|entry| entry.item.clone()).collect();
+        let mut room = PROFILE_BYTES_MAX.saturating_sub(row.encoded_len());
+        let fits = |item: &String| {
+            let left = room.checked_sub(older_bytes(item));
+            room = left.unwrap_or_default();
+            left.is_some()
+        };
+        let older = dropped.into_iter().map(|entry| entry.item).chain(before);
+        self.row.older = older.filter(|item| known.insert(item.clone())).take_while(fits).collect();
+    }
+}
+
+/// Bytes of an item's id in the row: itself, its tag and its length, which is below 2^14.
+fn older_bytes(item: &str) -> usize {
+    item.len() + 3
 }
 
 /// Of two opinions on one item the newest holds. Of behaviour the strongest stays and the newest time
@@ -85,19 +109,19 @@ fn newest(a: &Interaction, b: &Interaction) -> Ordering {
         .then_with(|| a.kind.cmp(&b.kind))
 }
 
-/// Newest first, cut to `most`.
-fn keep_newest(part: &mut Vec<Interaction>, most: usize) {
+/// Newest first, cut to `most`; what is cut off.
+fn keep_newest(part: &mut Vec<Interaction>, most: usize) -> Vec<Interaction> {
     part.sort_by(|a, b| newest(b, a));
-    part.truncate(most);
+    part.split_off(most.min(part.len()))
 }
 
-fn drop_oldest(row: &mut ProfileRow) {
+fn drop_oldest(row: &mut ProfileRow) -> Option<Interaction> {
     let explicit_is_older = match (row.explicit.last(), row.behaviour.last()) {
         (Some(explicit), Some(behaviour)) => newest(explicit, behaviour).is_lt(),
         (explicit, _) => explicit.is_some(),
     };
     let part = if explicit_is_older { &mut row.explicit } else { &mut row.behaviour };
-    part.pop();
+    part.pop()
 }
 
 #[cfg(test)]
@@ -141,6 +165,32 @@ mod tests {
         assert_eq!(row.behaviour[0].kind, "purchase");
     }
 
+    /// A history of 10^5, in parts: the newest count, as many as there is room for are remembered, and the row
+    /// stays within its bounds.
+    #[test]
+    fn a_long_history_is_bounded_and_its_newest_are_remembered() {
+        let mut row = ProfileRow::default();
+        for part in 0..100 {
+            let mut draft = Draft::new(Some(row));
+            let events = part * 1000..(part + 1) * 1000;
+            events.for_each(|n| draft.absorb(&event(&format!("{n:08}"), EventKind::Like, n)));
+            row = draft.finish().unwrap();
+            assert!(row.encoded_len() <= PROFILE_BYTES_MAX);
+        }
+        assert_eq!(row.explicit.len(), ENTRIES_MAX);
+        let seen = row.explicit.iter().map(|entry| entry.item.clone()).chain(row.older.clone());
+        let newest: Vec<String> = (0..100_000).rev().map(|n| format!("{n:08}")).collect();
+        let seen: Vec<String> = seen.collect();
+        assert!(seen.len() > 2000, "{}", seen.len());
+        assert_eq!(seen, newest[..seen.len()]);
+        // Who takes up again what is long past does not have it twice.
+        let mut draft = Draft::new(Some(row.clone()));
+        draft.absorb(&event(row.older.first().unwrap(), EventKind::Like, 100_001));
+        let again = draft.finish().unwrap();
+        assert_eq!(again.explicit[0].item, row.older[0]);
+        assert!(!again.older.contains(&row.older[0]));
+    }
+
     #[test]
     fn impressions_feed_nothing() {
         assert_eq!(after(&[event("a", EventKind::Impression, 1)]), ProfileRow::default());
@@ -152,6 +202,8 @@ mod tests {
         let row = after(&many);
         assert_eq!(row.explicit.len(), ENTRIES_MAX);
         assert_eq!((row.explicit[0].at_ms, row.explicit[499].at_ms), (599, 100));
+        let older: Vec<String> = (0..100).rev().map(|n| format!("i{n}")).collect();
+        assert_eq!(row.older, older, "what is pushed out was seen all the same");
         let long = |n: i64, kind| event(&format!("{n:0>128}"), kind, n);
         let big: Vec<_> = (0..500)
             .flat_map(|n| [long(2 * n, EventKind::Like), long(2 * n + 1, EventKind::View)])
@@ -159,6 +211,7 @@ mod tests {
         let row = after(&big);
         assert!(row.encoded_len() <= PROFILE_BYTES_MAX);
         assert!(row.encoded_len() > PROFILE_BYTES_MAX - 200, "no more goes than has to");
+        assert_eq!(row.older, Vec::<String>::new(), "opinions go before what was merely seen");
         let oldest = row.explicit.iter().chain(&row.behaviour).map(|i| i.at_ms).min().unwrap();
         assert_eq!(
             row.explicit.len() + row.behaviour.len(),

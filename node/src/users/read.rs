@@ -75,6 +75,8 @@ pub struct Profile {
     pub explicit: Vec<Interaction>,
     /// Observed behaviour: view, play, purchase.
     pub behaviour: Vec<Interaction>,
+    /// Items that newer ones have pushed out of both.
+    pub older: Vec<ItemId>,
 }
 
 /// An item that is never to be shown.
@@ -314,7 +316,8 @@ impl TryFrom<ProfileRow> for Profile {
         let part = |entries: Vec<store::Interaction>| {
             entries.into_iter().map(Interaction::try_from).collect::<Result<Vec<_>, _>>()
         };
-        Ok(Self { explicit: part(row.explicit)?, behaviour: part(row.behaviour)? })
+        let older = row.older.into_iter().map(ItemId::new).collect::<Result<_, _>>()?;
+        Ok(Self { explicit: part(row.explicit)?, behaviour: part(row.behaviour)?, older })
     }
 }
 

@@ -63,16 +63,10 @@ impl ServedModel {
         self.order.number(item).filter(|number| self.model.knows(*number))
     }
 
-    /// The direction by which an item is recommended.
+    /// The vectors, by number.
     #[must_use]
-    pub fn target(&self, number: u32) -> Option<&[f32]> {
-        self.model.targets().row(usize::try_from(number).ok()?)
-    }
-
-    /// The vector by which an item speaks for others.
-    #[must_use]
-    pub fn history(&self, number: u32) -> Option<&[f32]> {
-        self.model.history().row(usize::try_from(number).ok()?)
+    pub fn vectors(&self) -> &PooledModel {
+        &self.model
     }
 
     /// The index over the directions; its rows are numbers.

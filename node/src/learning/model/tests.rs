@@ -93,7 +93,7 @@ fn the_model_before_is_at_hand() {
 fn the_index_finds_directions_by_number() {
     let served = ServedModel::build(vec![1], small(1)).unwrap();
     for number in 0..7 {
-        let direction = served.target(number).unwrap().to_vec();
+        let direction = served.vectors().targets().row(number as usize).unwrap().to_vec();
         let hits = served.index().search(&direction, 1, 16, bailiwick_ann::Filter::All).unwrap();
         assert_eq!(hits.first().map(|hit| hit.row), Some(number));
         assert_eq!(served.number(&item(number as usize)), Some(number));

@@ -1,0 +1,157 @@
+//! What is served is what an evaluation judges.
+
+use std::sync::Arc;
+
+use bailiwick_core::ids::{ItemId, UnixMillis};
+use bailiwick_core::learning::{
+    Blend, Block, Interactions, ItemLists, ListOptions, Parts, PooledModel, Takers,
+};
+use bailiwick_core::policy::Signal;
+use bailiwick_core::ranking::{
+    Excluded, Filter, Floors, LinearScorer, Ranking, Row, Rules, Source, rank,
+};
+use bailiwick_proto::v1;
+
+use super::history::{History, Touch};
+use super::pool::Pool;
+use super::scorer;
+use super::together::Together;
+use crate::catalog::{Catalogue, ShelfView};
+use crate::learning::ItemOrder;
+use crate::learning::model::{ModelFile, ServedModel};
+
+const ITEMS: u32 = 400;
+
+fn name(item: u32) -> ItemId {
+    format!("{item:04}").parse().unwrap()
+}
+
+fn item(number: u32) -> v1::Item {
+    v1::Item { item: name(number).to_string(), ..v1::Item::default() }
+}
+
+/// A model of all items but the last.
+fn model() -> PooledModel {
+    let block = |seed| {
+        let mut values = Block::seeded(ITEMS as usize, 8, seed).values().to_vec();
+        let known = values.len() - 8;
+        values[known..].fill(0.0);
+        Block::new(ITEMS as usize, 8, values).unwrap()
+    };
+    PooledModel::new(block(1), block(2)).unwrap()
+}
+
+fn lists() -> ItemLists {
+    let mut people = Interactions::new(ITEMS as usize);
+    for person in 0..200_u32 {
+        let taken: Vec<u32> = (0..9).map(|at| (person * 37 + at * at * 11) % (ITEMS - 1)).collect();
+        people.push(&taken, 100).unwrap();
+    }
+    Takers::of(&people).lists(0..ITEMS as usize, &ListOptions::default())
+}
+
+fn serving() -> Catalogue {
+    let catalogue = Catalogue::of((0..ITEMS).map(item));
+    let order = ItemOrder::new((0..ITEMS).map(name).collect());
+    let served = ServedModel::build(vec![1], ModelFile { order, model: model() }).unwrap();
+    let served = Arc::new(served);
+    catalogue.serve(Some(Arc::clone(&served)));
+    catalogue.serve_lists(&served, Arc::new(lists()));
+    catalogue
+}
+
+fn liked(items: &[u32]) -> History {
+    let touch = |&item: &u32| Touch { item: name(item), weight: 1.0, at: UnixMillis(0) };
+    History { explicit: items.iter().map(touch).collect(), ..History::default() }
+}
+
+fn ranked(shelf: &ShelfView<'_>, history: &History, scorer: &LinearScorer) -> Ranking {
+    let granted = [Signal::Beh, Signal::Exp].into_iter().collect();
+    let rules = Rules { granted, limit: 20, floors: Floors::default() };
+    let pool = Pool::profile(shelf, history, UnixMillis(0));
+    let mut sources: Vec<Box<dyn Source>> = vec![Box::new(Together::of(shelf, &pool))];
+    sources.extend(pool.sources(shelf).into_iter().map(|near| Box::new(near) as Box<dyn Source>));
+    let filters: [Box<dyn Filter>; 1] =
+        [Box::new(Excluded { reason: "seen", rows: history.seen(shelf) })];
+    rank(&rules, &sources, &filters, scorer, shelf)
+}
+
+/// The best of all items by the blend, as `eval` judges them.
+fn judged(taken: &[u32]) -> Vec<(u32, f32)> {
+    let (model, lists) = (model(), lists());
+    let parts = Parts { pooled: Some(&model), lists: Some(&lists) };
+    let scores = Blend::DEFAULT.scores(&parts, ITEMS as usize, taken, taken);
+    let mut best: Vec<(u32, f32)> = (0..).zip(scores).collect();
+    best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    best.truncate(20);
+    best
+}
+
+/// A slate over an index and lists has the items and the scores of a slate over everything, whoever brought an
+/// item: by its parts a source counts wherever it has something to say.
+#[test]
+fn what_is_served_scores_what_is_judged() {
+    let catalogue = serving();
+    let shelf = catalogue.view();
+    for taken in [vec![3], vec![5, 80, 200], (0..300).step_by(7).collect::<Vec<u32>>()] {
+        let ranking = ranked(&shelf, &liked(&taken), &scorer(taken.len()));
+        let shown =
+            |item: &bailiwick_core::ranking::Ranked| (shelf.number(item.row).unwrap(), item.score);
+        let shown: Vec<(u32, f32)> = ranking.items.iter().map(shown).collect();
+        let expected = judged(&taken);
+        assert_eq!(
+            shown.iter().map(|(item, _)| item).collect::<Vec<_>>(),
+            expected.iter().map(|(item, _)| item).collect::<Vec<_>>()
+        );
+        for ((_, shown), (_, judged)) in shown.iter().zip(&expected) {
+            assert!((shown - judged).abs() < 1e-6, "{shown} {judged}");
+        }
+        for item in &ranking.items {
+            assert!(item.why[0].0.from.is_some(), "what carried it is named: {item:?}");
+        }
+    }
+}
+
+/// An empty history, one of unknown items, one of an item that the model does not know.
+#[test]
+fn who_is_not_known_is_told_nothing_by_the_model() {
+    let catalogue = serving();
+    let shelf = catalogue.view();
+    let stranger = Touch { item: "gone".parse().unwrap(), weight: 1.0, at: UnixMillis(0) };
+    let gone = History { explicit: vec![stranger], ..History::default() };
+    for history in [History::default(), gone, liked(&[ITEMS - 1])] {
+        let ranking = ranked(&shelf, &history, &scorer(0));
+        assert_eq!((ranking.items.len(), ranking.faults), (0, vec![]));
+    }
+}
+
+/// Popularity weighs as before where nobody is known, and gives way to what is known.
+#[test]
+fn what_stands_in_gives_way_to_what_is_known() {
+    let share = |known: usize| {
+        let told = |source, score| bailiwick_core::ranking::Part {
+            source,
+            signal: None,
+            score,
+            from: None,
+        };
+        let scorer = scorer(known);
+        use bailiwick_core::ranking::Scorer as _;
+        (scorer.share(&told("popular", 1.0)), scorer.share(&told(Pool::PROFILE[0], 1.0)))
+    };
+    assert_eq!(share(0), (0.15, 1.0));
+    assert_eq!(share(2), (0.05, 1.0));
+    assert!(share(1000).0 < 0.001);
+}
+
+/// What was pushed out of the profile is not shown again.
+#[test]
+fn what_was_seen_long_ago_stays_seen() {
+    let catalogue = serving();
+    let shelf = catalogue.view();
+    let first = judged(&[3])[0].0;
+    let history = History { older: vec![name(first)], ..liked(&[3]) };
+    let seen: Row = shelf.row(&name(first)).unwrap();
+    let ranking = ranked(&shelf, &history, &scorer(1));
+    assert!(ranking.items.iter().all(|item| item.row != seen));
+}
