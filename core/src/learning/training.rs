@@ -33,7 +33,7 @@ pub struct TrainingOptions {
 impl Default for TrainingOptions {
     fn default() -> Self {
         Self {
-            dimensions: 64,
+            dimensions: 128,
             rounds: 160,
             round_examples: 32_768,
             group_examples: 512,
