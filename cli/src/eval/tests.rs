@@ -103,7 +103,9 @@ fn the_floors_cost_is_swept_and_plotted() {
             && point.diversity_reached > point.diversity - 1e-6;
         assert!(kept || point.unmet > 0.0, "{sweep}");
     }
-    assert_ne!(sweep.local[0].local_reached, sweep.local[5].local_reached, "{sweep}");
+    // One item of four is local, and a slate holds nearly all of so small a catalogue.
+    let half = &sweep.local[5];
+    assert!(half.local == 0.5 && half.local_reached < 0.5 && half.unmet == 1.0, "{sweep}");
     let nowhere = EvalArgs { svg: Some(directory.path().join("no/f.svg")), ..args };
     assert!(matches!(command(&nowhere), Err(EvalError::Svg { .. })));
 }
