@@ -168,12 +168,12 @@ impl Lead {
 
     /// Fixes which items are learned, and their numbers.
     async fn number_items(&mut self) -> Result<(), Failure> {
-        let learner = &self.learner;
-        if let Some(catalog) = learner.groups.get(&GroupId::Catalog(0)) {
-            catalog.refresh(WITHIN).await?;
+        // Whoever led the catalogue may have gone together with the coordinator before this one.
+        while let Err(failure) = self.confirm_catalogue().await {
+            self.wait(&failure.message).await?;
         }
         let (ids, revision) = {
-            let view = learner.catalogue.view();
+            let view = self.learner.catalogue.view();
             let ids: Vec<_> = view.rows().map(|(_, facts)| facts.id.clone()).collect();
             (ids, view.applied())
         };
@@ -184,6 +184,13 @@ impl Lead {
         self.run.items = short(self.order.len());
         self.run.item_revision = revision;
         Ok(())
+    }
+
+    async fn confirm_catalogue(&self) -> Result<(), Failure> {
+        match self.learner.groups.get(&GroupId::Catalog(0)) {
+            Some(catalog) => Ok(catalog.refresh(WITHIN).await.map(drop)?),
+            None => Ok(()),
+        }
     }
 
     /// The node that is to speak for each domain: this one for its own, and for the others one that is
