@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::ChaosError;
 use crate::proxy::Wire;
-use crate::spaces::Spaces;
+use crate::spaces::{DOMAINS, Spaces};
 
 /// A domain that is as far as another continent, over a bad line.
 const STORM: Wire = Wire {
@@ -25,7 +25,6 @@ const STORM: Wire = Wire {
 };
 const CUT: Wire =
     Wire { cut: true, delay: Duration::ZERO, jitter: Duration::ZERO, loss: 0.0, twice: 0.0 };
-const DOMAINS: [&str; 3] = ["eu", "us", "in"];
 
 /// What happens to the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]

@@ -48,6 +48,7 @@ impl Command {
         match self {
             Self::Live(args) if !args.loopback => Some(args.seed),
             Self::HomeGone(args) if args.cut => Some(0),
+            Self::Proxy(args) => Some(args.seed),
             Self::Report(args) => Some(args.seed),
             _ => None,
         }
@@ -66,9 +67,6 @@ fn main() -> ExitCode {
     {
         return sim::here(args);
     }
-    if let Command::Proxy(args) = &arguments.command {
-        return spaces::run(args).unwrap_or_else(|error| failed(&error));
-    }
     // Before any other thread starts: all of them are to be where the clients are.
     let spaces = arguments.command.apart().and_then(enter);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -81,13 +79,11 @@ fn main() -> ExitCode {
             page.print(arguments.json);
             if page.violations() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(error) => failed(&error),
+        Err(error) => {
+            eprintln!("bailiwick-chaos: {error}");
+            ExitCode::FAILURE
+        }
     }
-}
-
-fn failed(error: &ChaosError) -> ExitCode {
-    eprintln!("bailiwick-chaos: {error}");
-    ExitCode::FAILURE
 }
 
 /// Everything else can be attacked on loopback too.
@@ -105,8 +101,10 @@ async fn run(command: Command, spaces: Option<&Spaces>) -> Result<report::Page, 
         Command::Sim(args) => report::Page::of(sim::run(&args)?),
         Command::Meta(args) => report::Page::of(sim::meta(&args)?),
         Command::Mutants(args) => report::Page::of(mutants::run(&args).await?),
-        // It needs no runtime, and was run before there was one.
-        Command::Proxy(_) => report::Page::of(Vec::new()),
+        Command::Proxy(args) => {
+            spaces::run(&args, spaces).await?;
+            report::Page::of(Vec::new())
+        }
         Command::Report(args) => report::run(&args, spaces).await?,
     })
 }

@@ -90,6 +90,7 @@ fn trap(mutant: Mutant) -> (Scenario, &'static str) {
         // The first confirmation fails before there is a leader, so a cluster does not even begin.
         Mutant::GiveUp => (Scenario::Partitions, "comes to its end"),
         Mutant::ShowExcluded => (Scenario::Calm, "filters hold"),
+        Mutant::ForgetFloors => (Scenario::Calm, "floors hold"),
         Mutant::AdmitAbroad => (Scenario::Members, "members stand at home"),
     }
 }

@@ -6,24 +6,24 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick::dev::Place;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tokio::process::Command;
 use tun_rs::{DeviceBuilder, SyncDevice};
 
 use crate::ChaosError;
 use crate::proxy::{Proxy, Wire, Wires, address};
 use crate::system::system;
 
-/// The namespaces of running and of ended processes begin so; then comes the process's number.
-const PREFIX: &str = "bailiwick-";
+/// So begin the names of namespaces; then comes the number of the process that made them.
+const PREFIX: &str = "bailiwick-chaos-";
 const INTERFACE: &str = "wire0";
 const CLIENTS: &str = "clients";
 /// The domains of a cluster, which have the numbers from 1 on; the clients have 0.
-const DOMAINS: [&str; 3] = ["eu", "us", "in"];
+pub(crate) const DOMAINS: [&str; 3] = ["eu", "us", "in"];
 
 /// What wires between domains do, and what is run meanwhile.
 #[derive(Debug, Clone, clap::Args)]
@@ -53,12 +53,12 @@ fn share(text: &str) -> Result<f64, String> {
     if (0.0..=1.0).contains(&share) { Ok(share) } else { Err("not between 0 and 1".into()) }
 }
 
-/// Runs a command among the clients until it ends; its code is returned.
+/// Runs a command among the clients until it ends.
 ///
 /// # Errors
-/// [`ChaosError`] when there can be no namespaces, or no such command.
-pub fn run(args: &Args) -> Result<ExitCode, ChaosError> {
-    let spaces = Spaces::enter(args.seed)?;
+/// [`ChaosError`] when there are no namespaces, no such command, or it fails.
+pub async fn run(args: &Args, spaces: Option<&Spaces>) -> Result<(), ChaosError> {
+    let spaces = spaces.ok_or(ChaosError::NoWires)?;
     spaces.everywhere(Wire {
         cut: false,
         delay: Duration::from_millis(args.delay_ms),
@@ -66,12 +66,16 @@ pub fn run(args: &Args) -> Result<ExitCode, ChaosError> {
         loss: args.loss,
         twice: args.twice,
     });
-    let Some((program, rest)) = args.command.split_first() else { return Ok(ExitCode::SUCCESS) };
+    let Some((program, rest)) = args.command.split_first() else { return Ok(()) };
     let places: Vec<String> =
         spaces.places().iter().map(|place| format!("--place {place}")).collect();
-    let ended = Command::new(program).args(rest).env("PLACES", places.join(" ")).status()?;
-    let code = ended.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    let ended = Command::new(program).args(rest).env("PLACES", places.join(" ")).status().await?;
+    let line = program.display().to_string();
+    if ended.success() {
+        Ok(())
+    } else {
+        Err(ChaosError::Command { line, said: ended.to_string() })
+    }
 }
 
 /// Namespaces that are there until this is dropped.
@@ -165,11 +169,17 @@ fn sweep() {
     let Ok(entries) = fs::read_dir("/run/netns") else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let rest = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-'));
-        if rest.is_some_and(|(owner, _)| !Path::new("/proc").join(owner).exists()) {
+        if owner(&name).is_some_and(|owner| !Path::new("/proc").join(owner.to_string()).exists()) {
             remove(&name);
         }
     }
+}
+
+/// The process that made a namespace; none of one that is nobody's here.
+fn owner(name: &str) -> Option<u32> {
+    let (owner, place) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    let ours = place == CLIENTS || DOMAINS.contains(&place);
+    ours.then(|| owner.parse().ok()).flatten()
 }
 
 fn file(name: &str) -> PathBuf {
@@ -198,4 +208,19 @@ fn interface(name: &str, number: u8) -> Result<SyncDevice, ChaosError> {
     system("ip", &["-n", name, "addr", "replace", &network, "dev", INTERFACE])?;
     system("ip", &["-n", name, "link", "set", INTERFACE, "up"])?;
     Ok(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_made_here_is_ever_removed() {
+        assert_eq!(owner("bailiwick-chaos-4711-eu"), Some(4711));
+        assert_eq!(owner("bailiwick-chaos-4711-clients"), Some(4711));
+        for foreign in ["bailiwick-eu", "bailiwick-chaos-prod-eu", "bailiwick-chaos-4711-lab", "eu"]
+        {
+            assert_eq!(owner(foreign), None, "{foreign}");
+        }
+    }
 }

@@ -38,5 +38,6 @@ mutants! {
     a_read_that_is_not_confirmed: "stale-read",
     a_replica_that_gives_up: "give-up",
     an_excluded_item_that_is_shown: "show-excluded",
+    a_floor_that_is_forgotten: "forget-floors",
     a_member_from_abroad: "admit-abroad",
 }

@@ -30,13 +30,15 @@ pub enum Mutant {
     GiveUp,
     /// What the app excludes is shown.
     ShowExcluded,
+    /// What the packs ask of every slate is not asked of it.
+    ForgetFloors,
     /// A log takes a member that stands abroad.
     AdmitAbroad,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::SkipSync,
         Self::AcknowledgeEarly,
         Self::StaleConsent,
@@ -50,6 +52,7 @@ impl Mutant {
         Self::StaleRead,
         Self::GiveUp,
         Self::ShowExcluded,
+        Self::ForgetFloors,
         Self::AdmitAbroad,
     ];
 
@@ -70,6 +73,7 @@ impl Mutant {
             Self::StaleRead => "stale-read",
             Self::GiveUp => "give-up",
             Self::ShowExcluded => "show-excluded",
+            Self::ForgetFloors => "forget-floors",
             Self::AdmitAbroad => "admit-abroad",
         }
     }

@@ -21,7 +21,7 @@ use super::trace::Trace;
 use super::world::{ROUTERS, World};
 use crate::invariants::{consent_is_fresh, lawful};
 use crate::ledger::Ledger;
-use crate::sim::checks::filters;
+use crate::sim::checks::{filters, floors};
 
 /// People who consented, once and for all.
 pub const STEADY: [&str; 3] = ["ada", "ben", "cleo"];
@@ -83,6 +83,19 @@ fn clients(world: &World) -> Result<Clients, SimError> {
     Ok(Clients(clients))
 }
 
+fn on_shelf(at: u64) -> String {
+    format!("shelf-{at}")
+}
+
+/// Too few to be on a slate by themselves as often as the packs of their home ask for.
+fn local(at: u64) -> bool {
+    at.is_multiple_of(4)
+}
+
+fn is_local(item: &str) -> bool {
+    (1..=SHELF).any(|at| local(at) && on_shelf(at) == item)
+}
+
 impl People {
     /// Everybody before the routers of a world.
     ///
@@ -141,8 +154,8 @@ impl People {
     pub async fn settle(&self) {
         for at in 1..=SHELF {
             let item = json!({
-                "item": format!("shelf-{at}"), "title": format!("Title {at}"), "category": ["drama"],
-                "language": "de", "editorial_rank": at,
+                "item": on_shelf(at), "title": format!("Title {at}"), "category": ["drama"],
+                "language": "de", "editorial_rank": at, "origin": local(at).then_some(HOME),
             });
             while self.goes_on()
                 && !self.stock("eu", &item).await.is_some_and(|a| a.status.is_success())
@@ -194,7 +207,7 @@ impl People {
 
     async fn event(&self, person: &str, dice: &mut ChaCha8Rng) {
         let id = format!("{MARK}{}", self.number());
-        let item = format!("shelf-{}", dice.random_range(1..=SHELF));
+        let item = on_shelf(dice.random_range(1..=SHELF));
         let kind = ["view", "like", "play"].get(dice.random_range(0..3)).copied().unwrap_or("view");
         let body = json!({ "events": [{ "id": id, "item": item, "kind": kind }] });
         self.ledger.sends(person, &id);
@@ -213,7 +226,7 @@ impl People {
 
     async fn ask(&self, person: &str, dice: &mut ChaCha8Rng) {
         let at = ROUTERS.get(dice.random_range(0..ROUTERS.len())).map_or("eu", |(_, at, _)| *at);
-        let exclude = format!("shelf-{}", dice.random_range(1..=SHELF));
+        let exclude = on_shelf(dice.random_range(1..=SHELF));
         let body = json!({ "limit": 5, "exclude": [exclude] });
         let Some(answer) =
             self.send((person, at), Method::POST, "/v1/recommendations", &body).await
@@ -229,6 +242,8 @@ impl People {
                     .extend(lawful::check(at, &slate).map(|found| format!("lawful: {found}")));
                 let filtered = filters::check(&slate, 5, &[&exclude]);
                 entries.unlawful.extend(filtered.map(|found| format!("filters hold: {found}")));
+                let floors = floors::check(&slate, is_local);
+                entries.unlawful.extend(floors.map(|found| format!("floors hold: {found}")));
                 drop(entries);
                 let variant = slate.decision.map(|decision| decision.variant);
                 self.trace.line(format_args!("  {} items by {variant:?}", slate.items.len()));

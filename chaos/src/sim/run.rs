@@ -171,7 +171,7 @@ async fn look(world: &World, people: &People) -> Checked {
 
 /// The promise that a finding of the people's names in its first words.
 fn named(words: &str) -> Finding {
-    let names = ["lawful", "consent is fresh", "filters hold", REFUSED];
+    let names = ["lawful", "consent is fresh", "filters hold", "floors hold", REFUSED];
     let name = names.into_iter().find(|name| words.starts_with(name)).unwrap_or("lawful");
     (name, words.to_owned())
 }

@@ -81,20 +81,9 @@ impl<'a> Stand<'a> {
 }
 
 fn stand_in(number: usize) -> Option<ItemFacts> {
-    Some(ItemFacts {
-        id: ItemId::new(number.to_string()).ok()?,
-        title: String::new(),
-        category: Vec::new(),
-        language: None,
-        creator: None,
-        origin: is_local(number).then(|| PLACE.to_owned()),
-        published: None,
-        expires: None,
-        min_age: 0,
-        barred_in: Vec::new(),
-        available: true,
-        editorial_rank: None,
-    })
+    let id = ItemId::new(number.to_string()).ok()?;
+    let origin = is_local(number).then(|| PLACE.to_owned());
+    Some(ItemFacts { origin, ..ItemFacts::new(id) })
 }
 
 fn is_local(item: usize) -> bool {

@@ -34,6 +34,27 @@ pub struct ItemFacts {
     pub editorial_rank: Option<u32>,
 }
 
+impl ItemFacts {
+    /// An item in stock of which nothing else is known.
+    #[must_use]
+    pub const fn new(id: ItemId) -> Self {
+        Self {
+            id,
+            title: String::new(),
+            category: Vec::new(),
+            language: None,
+            creator: None,
+            origin: None,
+            published: None,
+            expires: None,
+            min_age: 0,
+            barred_in: Vec::new(),
+            available: true,
+            editorial_rank: None,
+        }
+    }
+}
+
 /// The catalogue as ranking reads it.
 pub trait Shelf {
     /// The facts of a row; none when it was deleted.

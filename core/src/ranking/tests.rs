@@ -17,20 +17,7 @@ struct Few {
 }
 
 fn item(row: usize) -> ItemFacts {
-    ItemFacts {
-        id: ItemId::new(format!("item-{row}")).unwrap(),
-        title: String::new(),
-        category: Vec::new(),
-        language: None,
-        creator: None,
-        origin: None,
-        published: None,
-        expires: None,
-        min_age: 0,
-        barred_in: Vec::new(),
-        available: true,
-        editorial_rank: None,
-    }
+    ItemFacts::new(ItemId::new(format!("item-{row}")).unwrap())
 }
 
 impl Few {
@@ -106,6 +93,49 @@ impl Source for &Given {
             rows.map_err(|why| SourceError { source_name: self.name, reason: why.to_owned() })?;
         let part = |score| Part { source: self.name, signal: None, score, from: None };
         Ok(rows.into_iter().map(|(row, score)| (row, part(score))).collect())
+    }
+}
+
+/// So many rows of those that may be kept, with their scores.
+type Bring = dyn Fn(usize, &dyn Fn(Row) -> bool) -> Vec<(Row, f32)>;
+
+/// A source, named `a`, that makes what it brings and says.
+struct Making<'b> {
+    bring: &'b Bring,
+    opinion: fn(Row) -> Option<f32>,
+    reason: fn(Row) -> Option<Row>,
+}
+
+impl Making<'_> {
+    fn part(score: f32) -> Part {
+        Part { source: "a", signal: None, score, from: None }
+    }
+}
+
+impl Source for Making<'_> {
+    fn name(&self) -> &'static str {
+        "a"
+    }
+
+    fn needs(&self) -> SignalSet {
+        SignalSet::default()
+    }
+
+    fn candidates(
+        &self,
+        wanted: usize,
+        keep: &dyn Fn(Row) -> bool,
+    ) -> Result<Vec<(Row, Part)>, SourceError> {
+        let rows = (self.bring)(wanted, keep).into_iter();
+        Ok(rows.map(|(row, score)| (row, Self::part(score))).collect())
+    }
+
+    fn opinion(&self, row: Row) -> Option<Part> {
+        (self.opinion)(row).map(Self::part)
+    }
+
+    fn reason(&self, row: Row) -> Option<Row> {
+        (self.reason)(row)
     }
 }
 
@@ -235,31 +265,9 @@ fn an_explanation_adds_up_to_the_score() {
 /// What a source says of another's candidates counts, and what explains it is looked for when it is shown.
 #[test]
 fn a_score_does_not_depend_on_who_brought_the_row() {
-    struct Opinionated(Given);
-    impl Source for Opinionated {
-        fn name(&self) -> &'static str {
-            self.0.name
-        }
-        fn needs(&self) -> SignalSet {
-            SignalSet::default()
-        }
-        fn candidates(
-            &self,
-            wanted: usize,
-            keep: &dyn Fn(Row) -> bool,
-        ) -> Result<Vec<(Row, Part)>, SourceError> {
-            (&&self.0).candidates(wanted, keep)
-        }
-        fn opinion(&self, row: Row) -> Option<Part> {
-            let part = Part { source: self.0.name, signal: None, score: 0.9, from: None };
-            (row == 1).then_some(part)
-        }
-        fn reason(&self, row: Row) -> Option<Row> {
-            Some(row + 10)
-        }
-    }
     let shelf = Few::plain(3);
-    let one = Opinionated(Given::new("a", &[], &[(0, 1.0)]));
+    let opinion = |row| (row == 1).then_some(0.9);
+    let one = Making { bring: &|_, _| vec![(0, 1.0)], opinion, reason: |row| Some(row + 10) };
     let other = Given::new("b", &[], &[(0, 0.5), (1, 1.0), (2, 1.0)]);
     let sources: [Box<dyn Source + '_>; 2] = [Box::new(one), Box::new(&other)];
     let ranking = rank(&rules(&[], 10), &sources, &[], &scorer(), &shelf);
@@ -277,30 +285,14 @@ fn a_score_does_not_depend_on_who_brought_the_row() {
 fn what_a_floor_wants_is_looked_for_beyond_the_candidates() {
     let mut shelf = Few::plain(300);
     shelf.items[290].0.origin = Some("EU-PT".into());
-    let falling = |keep: &dyn Fn(Row) -> bool, wanted: usize| {
+    let bring = |wanted: usize, keep: &dyn Fn(Row) -> bool| {
         let rows = (0..300).filter(|row| keep(*row)).take(wanted);
         rows.map(|row| (row, 1.0 / (row + 1) as f32)).collect::<Vec<(Row, f32)>>()
     };
-    struct Falling<F>(F);
-    impl<F: Fn(&dyn Fn(Row) -> bool, usize) -> Vec<(Row, f32)>> Source for Falling<F> {
-        fn name(&self) -> &'static str {
-            "a"
-        }
-        fn needs(&self) -> SignalSet {
-            SignalSet::default()
-        }
-        fn candidates(
-            &self,
-            wanted: usize,
-            keep: &dyn Fn(Row) -> bool,
-        ) -> Result<Vec<(Row, Part)>, SourceError> {
-            let part = |score| Part { source: "a", signal: None, score, from: None };
-            Ok((self.0)(keep, wanted).into_iter().map(|(row, score)| (row, part(score))).collect())
-        }
-    }
+    let falling = Making { bring: &bring, opinion: |_| None, reason: |_| None };
     let local = Shares([(Box::from("EU"), Ratio::new(0.2).unwrap())].into());
     let rules = Rules { floors: Floors { diversity: 0.0, local }, ..rules(&[], 5) };
-    let sources: [Box<dyn Source + '_>; 1] = [Box::new(Falling(falling))];
+    let sources: [Box<dyn Source + '_>; 1] = [Box::new(falling)];
     let ranking = rank(&rules, &sources, &[], &scorer(), &shelf);
     assert_eq!((rows(&ranking), ranking.unmet), (vec![0, 1, 2, 3, 290], Vec::new()));
     let rules = Rules { limit: 6, ..rules };

@@ -81,15 +81,19 @@ pub fn recommend(request: &Request<'_>, shelf: &ShelfView<'_>) -> Ranking {
         // Not all that is granted: what the variant uses, so that its name tells the truth.
         granted: request.decision.variant.needs(),
         limit: usize::try_from(request.query.limit).unwrap_or(usize::MAX),
-        floors: Floors {
-            diversity: request.decision.diversity_floor(),
-            local: request.decision.local_share().clone(),
-        },
+        floors: floors_of(request.decision),
     };
     let pools = Pools::of(request, shelf);
     let scorer = scorer(pools.known(rules.granted));
     let sources = sources_of(request, shelf, &pools);
     rank(&rules, &sources, &filters_of(request, shelf), &scorer, shelf)
+}
+
+fn floors_of(decision: &Decision) -> Floors {
+    if planted(Mutant::ForgetFloors) {
+        return Floors::default();
+    }
+    Floors { diversity: decision.diversity_floor(), local: decision.local_share().clone() }
 }
 
 /// Weighs the sources where `known` items tell of the person. What everybody likes counts as much as one item

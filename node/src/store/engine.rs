@@ -3,18 +3,25 @@
 //! Facts that the rest relies on (sled 0.34.7): `flush` ends in `sync_file_range`, which is no
 //! promise of durability, so [`Engine::flush_durably`] adds an fdatasync of its `db` file; values
 //! over a quarter segment would live in files that are never synced, so rows stay below 64 KiB;
-//! iterators are not snapshots; opening a damaged directory may panic.
+//! iterators are not snapshots; opening a damaged directory may panic; a dropped database may hold its
+//! lock for a moment more, since its threads end by themselves.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use super::error::StoreError;
 use super::rows::Row;
 use super::view::KeyRange;
+
+/// How long a database that was just dropped may take to end.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
 
 /// A database with its trees.
 #[derive(Debug)]
@@ -48,6 +55,24 @@ pub(crate) fn guarded<T>(open: impl FnOnce() -> Result<T, StoreError>) -> Result
         .unwrap_or_else(|_| Err(StoreError::Engine { what: "open", why: "it panicked".to_owned() }))
 }
 
+/// Waits for the lock of a database that ends. sled asks for it once, and a refusal must not look like damage.
+fn wait_until_free(path: &Path) -> Result<(), StoreError> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(StoreError::io("open", path))?,
+    };
+    let since = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if since.elapsed() < ENDS_WITHIN => {
+                sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(StoreError::io("lock", path)(error.into())),
+        }
+    }
+}
+
 impl Engine {
     /// Opens the directory, or makes it.
     pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
@@ -56,8 +81,9 @@ impl Engine {
             .cache_capacity(cache_bytes)
             .flush_every_ms(None)
             .print_profile_on_drop(false);
-        let db = config.open().map_err(failed("open"))?;
         let file_path = path.join("db");
+        wait_until_free(&file_path)?;
+        let db = config.open().map_err(failed("open"))?;
         let file = File::open(&file_path).map_err(StoreError::io("open", &file_path))?;
         Ok(Self { db, file, path: file_path })
     }

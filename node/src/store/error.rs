@@ -66,14 +66,18 @@ impl StoreError {
         }
     }
 
-    /// Whether the surroundings (rights, space) are to blame, so that rebuilding would not help.
+    /// Whether the surroundings (rights, space, another process) are to blame, so that rebuilding would not help.
     #[must_use]
     pub fn is_environment(&self) -> bool {
         use io::ErrorKind as K;
         let Self::Io { source, .. } = self else { return false };
         matches!(
             source.kind(),
-            K::PermissionDenied | K::StorageFull | K::ReadOnlyFilesystem | K::QuotaExceeded
+            K::PermissionDenied
+                | K::StorageFull
+                | K::ReadOnlyFilesystem
+                | K::QuotaExceeded
+                | K::WouldBlock
         )
     }
 }

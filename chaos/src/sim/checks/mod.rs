@@ -3,6 +3,7 @@
 
 pub mod events;
 pub mod filters;
+pub mod floors;
 pub mod heals;
 pub mod linearizable;
 pub mod pinned;
