@@ -2,6 +2,7 @@
 //! bytes.
 
 use std::fmt::{self, Write as _};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest as _, Sha256};
@@ -16,14 +17,16 @@ pub struct Trace(Arc<Mutex<Inner>>);
 
 struct Inner {
     began: Instant,
+    root: String,
     text: String,
 }
 
 impl Trace {
-    /// A trace that begins now.
+    /// A trace that begins now. The folder `root` has another name in every run: it is left out of the lines.
     #[must_use]
-    pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Inner { began: Instant::now(), text: String::new() })))
+    pub fn new(root: &Path) -> Self {
+        let (began, root) = (Instant::now(), root.display().to_string());
+        Self(Arc::new(Mutex::new(Inner { began, root, text: String::new() })))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -34,6 +37,7 @@ impl Trace {
     pub fn line(&self, what: impl fmt::Display) {
         let mut inner = self.inner();
         let at = inner.began.elapsed().as_micros();
+        let what = what.to_string().replace(&inner.root, "");
         // Writing to a string does not fail.
         let _ = writeln!(inner.text, "{at:>10} {what}");
     }
@@ -62,12 +66,6 @@ impl Trace {
     #[must_use]
     pub fn digest(&self) -> String {
         short(&Sha256::digest(self.inner().text.as_bytes()))
-    }
-}
-
-impl Default for Trace {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -231,7 +231,7 @@ impl World {
         let tapped = Arc::clone(&tap);
         net.tap(Box::new(move |from, to, bytes| tapped.sees(&from.name, &to.name, bytes)));
         let wires = Wires::new(seed, net, Arc::clone(&tap));
-        let (trace, began) = (Trace::new(), Instant::now());
+        let (trace, began) = (Trace::new(scratch.path()), Instant::now());
         let mut nodes = BTreeMap::new();
         for (at, node) in (0..).zip(NODES) {
             let plan = ground.plan(at, node)?;
