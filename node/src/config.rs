@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bailiwick_core::ids::{Issuer, NodeName};
 use bailiwick_core::policy::Service;
@@ -12,6 +13,7 @@ use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
 use crate::cluster::Seed;
+use crate::learning::Schedule;
 
 /// Users groups of a domain where nothing else is said.
 const USERS_GROUPS_DEFAULT: u16 = 2;
@@ -59,6 +61,19 @@ pub struct RawConfig {
     pub snapshot_every: Option<u64>,
     /// Bytes after which the log begins a new segment.
     pub log_segment_bytes: Option<u64>,
+    /// When to learn without being asked.
+    #[serde(default)]
+    pub learning: RawLearning,
+}
+
+/// When to learn without being asked; never where nothing is said. The node that leads the control group looks.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawLearning {
+    /// So many hours after the run before began.
+    pub every_hours: Option<u32>,
+    /// When the number of items has changed by this part of those that the model knows.
+    pub moved: Option<f64>,
 }
 
 /// Addresses as text.
@@ -150,6 +165,8 @@ pub struct Config {
     pub snapshot_every: u64,
     /// Bytes after which the log begins a new segment.
     pub log_segment_bytes: u64,
+    /// When to learn without being asked.
+    pub learning: Schedule,
 }
 
 /// Everything that is wrong with a configuration.
@@ -216,6 +233,17 @@ fn tokens(errors: &mut Errors, raw: RawTokens) -> Option<(TokenSettings, Service
     Some((TokenSettings { jwks: raw.jwks, issuers, audience: raw.audience, clients }, anonymous))
 }
 
+fn schedule(errors: &mut Errors, raw: RawLearning) -> Schedule {
+    if raw.every_hours == Some(0) {
+        errors.0.push("  learning.every_hours: 0 is not 1 or more".to_owned());
+    }
+    if let Some(moved) = raw.moved.filter(|moved| !(0.01..=1.0).contains(moved)) {
+        errors.0.push(format!("  learning.moved: {moved} is not 0.01 to 1"));
+    }
+    let hours = |hours: u32| Duration::from_secs(u64::from(hours) * 3600);
+    Schedule { every: raw.every_hours.map(hours), moved: raw.moved }
+}
+
 impl TryFrom<RawConfig> for Config {
     type Error = ConfigErrors;
 
@@ -247,6 +275,7 @@ impl TryFrom<RawConfig> for Config {
                 "  log_segment_bytes: {log_segment_bytes} are fewer than {LOG_SEGMENT_BYTES_MIN}"
             ));
         }
+        let learning = schedule(&mut errors, raw.learning);
         match (listen_peers, listen_edge, listen_admin, tokens, errors.0.is_empty()) {
             (
                 Some(listen_peers),
@@ -274,6 +303,7 @@ impl TryFrom<RawConfig> for Config {
                 state_cache_bytes: raw.state_cache_bytes,
                 snapshot_every,
                 log_segment_bytes,
+                learning,
             }),
             _ => Err(ConfigErrors(errors.0)),
         }

@@ -85,10 +85,17 @@ async fn what_is_learned_together_is_served_everywhere() {
     world.revive("eu-west-2").await;
     world.until_served("the model, fetched", |status| status.active.is_some()).await;
 
-    world.start_learning(41).await;
+    world.start_learning_under(41, Some(1000.0)).await;
     let second = world
         .until_served("the second model", |s| s.active.as_ref().is_some_and(|m| m.rounds == 41))
         .await;
+    // What was told of people is kept, run by run; the census under noise is near what it was.
+    let told = second.privacy.as_ref().unwrap();
+    let epsilons: Vec<Option<f64>> = told.spent.iter().map(|spent| spent.epsilon).collect();
+    assert!(matches!(epsilons[..], [None, Some(e)] if (e - 1000.0).abs() < 1e-6), "{told:?}");
+    assert!((told.epsilon - 1000.0).abs() < 1e-6 && told.delta == 1e-6, "{told:?}");
+    assert_eq!(second.run.as_ref().unwrap().epsilon, Some(1000.0));
+    assert!(second.active.as_ref().unwrap().people.abs_diff(60) < 20, "{second:?}");
     assert_eq!(second.before.as_ref(), Some(&model));
     let began = Instant::now();
     world.roll_back().await;

@@ -11,18 +11,26 @@ use super::table::{Form, Table};
 /// Length of the lists that are judged.
 const AT: usize = 20;
 
-/// One person's items of both sides, in the order of the files.
+/// One person's items of both sides, in the order of the files, and what is told of them.
 #[derive(Debug, Clone, Default)]
 struct Sides {
     train: Vec<u32>,
     test: Vec<u32>,
+    country: Option<String>,
+    age: Option<u8>,
 }
+
+/// Files that may tell of people, beside the sides.
+const TOLD: [&str; 2] = ["users.tsv.gz", "user_map.tsv.gz"];
+/// Who is younger, or of unknown age where ages are told, is not learned from.
+const ADULT: u8 = 18;
 
 /// A public split: who took what, to learn from and to be judged by.
 #[derive(Debug, Clone)]
 pub struct Split {
     items: usize,
     people: Vec<Sides>,
+    ages_told: bool,
 }
 
 /// Means over all people who have test items.
@@ -37,15 +45,53 @@ pub struct Figures {
 }
 
 impl Split {
-    /// Reads `train.tsv.gz` and `test.tsv.gz` (columns `user` and `item`, numbered from 0).
+    /// Reads `train.tsv.gz` and `test.tsv.gz` (columns `user` and `item`, numbered from 0) and, where there is one of
+    /// them, `users.tsv.gz` or `user_map.tsv.gz` (column `user`, and any of `country` and `age`).
     ///
     /// # Errors
     /// [`DataError`], naming file, line and how to mend it.
     pub fn read(directory: &Path) -> Result<Self, DataError> {
-        let mut split = Self { items: 0, people: Vec::new() };
+        let mut split = Self { items: 0, people: Vec::new(), ages_told: false };
         split.read_side(&directory.join("train.tsv.gz"), |sides| &mut sides.train)?;
         split.read_side(&directory.join("test.tsv.gz"), |sides| &mut sides.test)?;
+        if let Some(file) = TOLD.iter().map(|name| directory.join(name)).find(|f| f.exists()) {
+            split.read_told(&file)?;
+        }
         Ok(split)
+    }
+
+    fn read_told(&mut self, path: &Path) -> Result<(), DataError> {
+        let mut table = Table::open(Source::file(path)?, Form::Tabs)?;
+        let user = table.column("user")?;
+        let (country, age) = (table.optional("country"), table.optional("age"));
+        self.ages_told = age.is_some();
+        while let Some(row) = table.next()? {
+            let person: usize = row.value(user, "number users as in train.tsv.gz")?;
+            let Some(sides) = self.people.get_mut(person) else { continue };
+            sides.country = country.and_then(|column| row.some(column)).map(str::to_owned);
+            let age = age.filter(|column| row.some(*column).is_some());
+            let years = |column| row.value(column, "give the age in years, or leave it empty");
+            sides.age = age.map(years).transpose()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a person may be learned from, and is judged: an adult, where ages are told.
+    #[must_use]
+    pub fn is_lawful(&self, person: usize) -> bool {
+        !self.ages_told || self.age(person).is_some_and(|age| age >= ADULT)
+    }
+
+    /// A person's country; none where it is not told.
+    #[must_use]
+    pub fn country(&self, person: usize) -> Option<&str> {
+        self.people.get(person)?.country.as_deref()
+    }
+
+    /// A person's age in years; none where it is not told.
+    #[must_use]
+    pub fn age(&self, person: usize) -> Option<u8> {
+        self.people.get(person)?.age
     }
 
     /// Number of items on either side.
@@ -96,7 +142,7 @@ impl Split {
         Ok(())
     }
 
-    /// The train side, people dealt over `domains` in turn.
+    /// The train side of whom may be learned from, people dealt over `domains` in turn.
     ///
     /// # Errors
     /// [`LearningError`] never for a split that was read.
@@ -107,8 +153,9 @@ impl Split {
     ) -> Result<Vec<Interactions>, LearningError> {
         let mut parts = vec![Interactions::new(self.items); domains];
         for (at, sides) in self.people.iter().enumerate() {
+            let taken: &[u32] = if self.is_lawful(at) { &sides.train } else { &[] };
             if let Some(part) = parts.get_mut(at % domains.max(1)) {
-                part.push(&sides.train, most)?;
+                part.push(taken, most)?;
             }
         }
         Ok(parts)

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bailiwick_core::learning::{Balance, TrainingOptions};
 use clap::Args;
 
 /// Learn from a public split and print how good and how fair the slates are.
@@ -37,15 +38,36 @@ pub struct EvalArgs {
     /// Show what the packs' floors cost: loss of NDCG by intra-list diversity and by local share.
     #[arg(long, conflicts_with = "cluster")]
     pub sweep: bool,
-    /// With --sweep: where the curves go as a picture.
-    #[arg(long, requires = "sweep")]
+    /// Show what privacy costs: learns anew under noise for each of these epsilons, say 1,10,100.
+    #[arg(long, value_delimiter = ',', conflicts_with_all = ["cluster", "sweep"])]
+    pub epsilon: Vec<f64>,
+    /// How far domains of few people are levelled with those of many, 0 to 1.
+    #[arg(long, default_value_t = 0.0, value_parser = balance, conflicts_with = "cluster")]
+    pub balance: f64,
+    /// With --sweep or --epsilon: where the curves go as a picture.
+    #[arg(long)]
     pub svg: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
 }
 
+fn balance(text: &str) -> Result<f64, String> {
+    let exponent = text.parse().map_err(|_| "not a number".to_owned())?;
+    Balance::new(exponent).map(Balance::exponent).ok_or_else(|| "not between 0 and 1".into())
+}
+
 impl EvalArgs {
+    /// How it is learned.
+    pub(super) fn training(&self) -> TrainingOptions {
+        let default = TrainingOptions::default();
+        TrainingOptions {
+            dimensions: self.dimensions.map_or(default.dimensions, |wanted| wanted as usize),
+            balance: Balance::new(self.balance).unwrap_or_default(),
+            ..default
+        }
+    }
+
     pub(super) fn domain_count(&self) -> usize {
         if self.central { 1 } else { self.domains.into() }
     }

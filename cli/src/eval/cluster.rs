@@ -229,7 +229,8 @@ async fn put_people(
     say: &mut impl FnMut(&str),
 ) -> Result<(), EvalError> {
     let done = AtomicUsize::new(0);
-    let count = split.people().len();
+    let lawful = || split.people().filter(|&person| split.is_lawful(person));
+    let count = lawful().count();
     let put = |person: usize| {
         let done = &done;
         async move {
@@ -237,7 +238,7 @@ async fn put_people(
             Ok::<usize, EvalError>(done.fetch_add(1, Ordering::Relaxed) + 1)
         }
     };
-    let mut putting = stream::iter(split.people().map(put)).buffer_unordered(PEOPLE_AT_ONCE);
+    let mut putting = stream::iter(lawful().map(put)).buffer_unordered(PEOPLE_AT_ONCE);
     while let Some(done) = putting.try_next().await? {
         if done.is_multiple_of(2000) {
             say(&format!("{done} of {count} people are loaded"));

@@ -3,9 +3,12 @@
 use std::fmt;
 
 use bailiwick_core::learning::{
-    Blend, Counts, Interactions, ItemLists, LearningError, ListOptions, Parts, PooledModel, Round,
-    Share, Takers, TrainingOptions, train,
+    Balance, Blend, Census, Counts, Interactions, ItemLists, LearningError, ListOptions, Parts,
+    PooledModel, Round, Share, Takers, TrainingOptions, train,
 };
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng as _;
+use rand_distr::{Distribution as _, StandardNormal};
 use serde::Serialize;
 
 use super::metrics::Judge;
@@ -62,25 +65,56 @@ impl Learned {
         args: &EvalArgs,
         say: &mut impl FnMut(&str),
     ) -> Result<Self, EvalError> {
+        Self::under(&args.training(), split, args, say)
+    }
+
+    /// As [`Learned::from`], by these options.
+    pub(super) fn under(
+        options: &TrainingOptions,
+        split: &Split,
+        args: &EvalArgs,
+        say: &mut impl FnMut(&str),
+    ) -> Result<Self, EvalError> {
         let (domains, threads) = (args.domain_count(), args.threads());
-        let default = TrainingOptions::default();
-        let dimensions = args.dimensions.map_or(default.dimensions, |wanted| wanted as usize);
-        let options = TrainingOptions { dimensions, ..default };
         let people = split.interactions(domains, options.person_items_max)?;
         let progress = |done: u32, of: u32, counts: Counts| {
             if done.is_multiple_of(20) || done == of {
                 say(&format!("round {done} of {of}: loss {:.4}", counts.loss / counts.examples));
             }
         };
-        let sum = |round: &Round, model: &PooledModel| summed(&people, round, model, threads);
-        let pooled = train(&people, options, sum, progress)?;
+        let mut blurred = Blurred::of(options, args.seed);
+        let sum = |round: &Round, model: &PooledModel| {
+            let mut total = summed(&people, round, model, options.balance, threads)?;
+            blurred.blur(&mut total);
+            Ok(total)
+        };
+        let pooled = train(&people, *options, sum, progress)?;
         let lists = people.iter().map(|p| lists_of(p, threads)).collect::<Result<_, _>>()?;
-        let cost = Cost::of(split.items(), &options);
+        let cost = Cost::of(split.items(), options);
         Ok(Self { pooled, lists, threads, cost })
     }
 
     pub(super) fn cost(&self) -> Cost {
         self.cost
+    }
+
+    /// Items of which the model knows something.
+    pub(super) fn items_known(&self) -> usize {
+        let items = u32::try_from(self.pooled.targets().shape().0).unwrap_or(u32::MAX);
+        (0..items).filter(|item| self.pooled.knows(*item)).count()
+    }
+
+    /// What is served, and what the vectors alone would serve.
+    pub(super) fn with_and_without_lists<'a>(
+        &'a self,
+        split: &'a Split,
+    ) -> [Box<dyn Slates + 'a>; 2] {
+        let all = Wanted { vectors: true, lists: true };
+        [all, Wanted { lists: false, ..all }].map(|wanted| {
+            let variant: Box<dyn Slates + 'a> =
+                Box::new(Variant { name: FULL, history: usize::MAX, wanted, learned: self, split });
+            variant
+        })
     }
 
     /// Every variant that is judged.
@@ -159,10 +193,12 @@ fn summed(
     domains: &[Interactions],
     round: &Round,
     model: &PooledModel,
+    balance: Balance,
     threads: usize,
 ) -> Result<Share, LearningError> {
     let (items, dimensions) = model.targets().shape();
     let mut total = Share::zeros(items, dimensions);
+    let all = domains.iter().map(|people| Census::of(people).people).sum();
     for people in domains {
         let groups = round.groups(people);
         // One sum a thread, since sums are as large as the model; groups dealt in turn.
@@ -171,9 +207,33 @@ fn summed(
             |&lane: &usize| round.share(people, model, groups.iter().skip(lane).step_by(threads));
         // A thread that broke off leaves no sum: as if no domain had given a part.
         let shares = spread(&lanes, threads, share).map_err(|_| LearningError::NoParts)?;
-        shares.into_iter().try_for_each(|share| total.add(&share?))?;
+        let mut own = Share::zeros(items, dimensions);
+        shares.into_iter().try_for_each(|share| own.add(&share?))?;
+        own.weigh(balance.weight(Census::of(people).people, all, domains.len()));
+        total.add(&own)?;
     }
     Ok(total)
+}
+
+/// The noise that the domains would add, drawn from the evaluation's seed so that it can be run again.
+struct Blurred {
+    deviation: f64,
+    random: ChaCha20Rng,
+}
+
+impl Blurred {
+    fn of(options: &TrainingOptions, seed: u64) -> Self {
+        Self {
+            deviation: options.deviation(|whole| whole),
+            random: ChaCha20Rng::seed_from_u64(seed),
+        }
+    }
+
+    fn blur(&mut self, total: &mut Share) {
+        if self.deviation > 0.0 {
+            total.blur(self.deviation, &mut || StandardNormal.sample(&mut self.random));
+        }
+    }
 }
 
 fn lists_of(people: &Interactions, threads: usize) -> Result<ItemLists, EvalError> {

@@ -39,10 +39,11 @@ pub(super) struct Judged {
 impl<'a> Judge<'a> {
     /// Judges by every `step`-th person who has test items.
     pub(super) fn new(split: &'a Split, step: usize) -> Self {
-        let judged = split.people().filter(|&person| !split.test(person).is_empty());
+        let lawful = || split.people().filter(|&person| split.is_lawful(person));
+        let judged = lawful().filter(|&person| !split.test(person).is_empty());
         let people = judged.step_by(step.max(1)).collect();
         let mut takers = vec![Vec::new(); split.items()];
-        for person in split.people() {
+        for person in lawful() {
             for &item in &split.train(person).iter().collect::<BTreeSet<_>>() {
                 if let Some(takers) = takers.get_mut(*item as usize) {
                     takers.push(person as u32);

@@ -8,16 +8,20 @@ mod args;
 mod bootstrap;
 mod cluster;
 mod error;
+mod groups;
 mod learned;
 mod metrics;
 mod plot;
 mod popular;
+mod private;
 mod report;
 mod slates;
 mod sweep;
 
 pub use args::EvalArgs;
 pub use error::EvalError;
+pub use groups::{GroupFigures, Groups};
+pub use private::{Privacy, PrivacyPoint};
 pub use report::{DomainFigures, EvalReport, VariantFigures};
 pub use slates::Slates;
 pub use sweep::{Point, Sweep};
@@ -46,8 +50,8 @@ pub fn run(args: &EvalArgs, mut say: impl FnMut(&str)) -> Result<EvalReport, Eva
     }
     if args.cluster {
         let taught = Taught::from(&split, args, &mut say)?;
-        let (variants, by_domain) = judged(args, &split, &judge, taught.variants(), &mut say)?;
-        let report = EvalReport::new(args, taught.learn_seconds, taught.cost, variants, by_domain);
+        let figures = judged(args, &split, &judge, taught.variants(), &mut say)?;
+        let report = EvalReport::new(args, taught.learn_seconds, taught.cost, figures);
         taught.stop();
         return Ok(report);
     }
@@ -55,16 +59,23 @@ pub fn run(args: &EvalArgs, mut say: impl FnMut(&str)) -> Result<EvalReport, Eva
     let learned = Learned::from(&split, args, &mut say)?;
     let learn_seconds = started.elapsed().as_secs_f64();
     say(&format!("learned in {learn_seconds:.0} s"));
-    let (variants, by_domain) = judged(args, &split, &judge, learned.variants(&split), &mut say)?;
-    let mut report = EvalReport::new(args, learn_seconds, learned.cost(), variants, by_domain);
+    let figures = judged(args, &split, &judge, learned.variants(&split), &mut say)?;
+    let mut report = EvalReport::new(args, learn_seconds, learned.cost(), figures);
     if args.sweep {
         report.sweep = Some(learned.sweep(&split, &judge)?);
+    }
+    if !args.epsilon.is_empty() {
+        report.privacy = Some(private::curve(&learned, &split, &judge, args, &mut say)?);
     }
     Ok(report)
 }
 
-/// The figures of every variant, and those of each domain under the whole variant.
-type AllFigures = (BTreeMap<&'static str, VariantFigures>, BTreeMap<String, DomainFigures>);
+/// The figures of every variant, and those of each domain and group under the whole variant.
+pub(crate) struct AllFigures {
+    variants: BTreeMap<&'static str, VariantFigures>,
+    domains: BTreeMap<String, DomainFigures>,
+    groups: Groups,
+}
 
 fn judged(
     args: &EvalArgs,
@@ -73,18 +84,19 @@ fn judged(
     asked: Vec<Box<dyn Slates + '_>>,
     say: &mut impl FnMut(&str),
 ) -> Result<AllFigures, EvalError> {
-    let mut variants = BTreeMap::new();
-    let mut by_domain = BTreeMap::new();
+    let (mut variants, mut domains) = (BTreeMap::new(), BTreeMap::new());
+    let mut groups = Groups::default();
     for variant in asked {
         let slates = variant.slates(judge.people(), AT)?;
         let judged = judge.judge(&slates);
         if variant.name() == learned::FULL {
-            by_domain = report::by_domain(split, &judged, args.domain_count());
+            domains = report::by_domain(split, &judged, args.domain_count());
+            groups = groups::groups(split, &judged, args.seed);
         }
         variants.insert(variant.name(), VariantFigures::new(&judged, args.seed));
         say(&format!("judged {}", variant.name()));
     }
-    Ok((variants, by_domain))
+    Ok(AllFigures { variants, domains, groups })
 }
 
 /// Runs the evaluation and prints its report.
@@ -99,11 +111,11 @@ pub fn command(args: &EvalArgs) -> Result<(), EvalError> {
         false => report.to_string(),
     };
     println!("{text}");
-    if let (Some(file), Some(sweep)) = (&args.svg, &report.sweep) {
-        std::fs::write(file, plot::svg(sweep))
-            .map_err(|source| EvalError::Svg { file: file.clone(), source })?;
+    match (&args.svg, report.picture()) {
+        (Some(file), Some(picture)) => std::fs::write(file, picture)
+            .map_err(|source| EvalError::Svg { file: file.clone(), source }),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -5,11 +5,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::EvalArgs;
 use super::bootstrap::mean_with_interval;
 use super::learned::Cost;
 use super::metrics::{Figures, Judged, mean};
+use super::private::Privacy;
 use super::sweep::Sweep;
+use super::{AllFigures, EvalArgs, Groups, plot};
 use crate::data::Split;
 
 /// One variant's figures over all people judged. Where there is an interval, 95 of 100 resampled sets of
@@ -74,8 +75,13 @@ pub struct EvalReport {
     /// What the floors cost, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
+    /// What privacy costs, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Privacy>,
     /// By domain.
     pub domains: BTreeMap<String, DomainFigures>,
+    /// By country and by age, where these are told.
+    pub groups: Groups,
 }
 
 impl VariantFigures {
@@ -134,11 +140,23 @@ impl EvalReport {
         args: &EvalArgs,
         learn_seconds: f64,
         learn: Cost,
-        variants: BTreeMap<&'static str, VariantFigures>,
-        domains: BTreeMap<String, DomainFigures>,
+        figures: AllFigures,
     ) -> Self {
         let path = args.path.display().to_string();
-        Self { path, central: args.central, learn_seconds, learn, variants, sweep: None, domains }
+        let (central, sweep, privacy) = (args.central, None, None);
+        let AllFigures { variants, domains, groups } = figures;
+        Self { path, central, learn_seconds, learn, variants, sweep, privacy, domains, groups }
+    }
+}
+
+impl EvalReport {
+    /// The curves that were asked for, as SVG; none where none were.
+    #[must_use]
+    pub fn picture(&self) -> Option<String> {
+        let floors = self.sweep.as_ref();
+        let floors = floors.map(|sweep| plot::svg("the floor", ["0", "0.5"], &sweep.curves()));
+        let privacy = self.privacy.as_ref();
+        floors.or_else(|| privacy.map(|p| plot::svg("epsilon", ["0.1", "1000"], &p.curves())))
     }
 }
 
@@ -171,6 +189,8 @@ impl fmt::Display for EvalReport {
                 d.people, d.train_pairs, d.recall, d.ndcg
             )?;
         }
-        self.sweep.iter().try_for_each(|sweep| sweep.fmt(f))
+        self.groups.fmt(f)?;
+        self.sweep.iter().try_for_each(|sweep| sweep.fmt(f))?;
+        self.privacy.iter().try_for_each(|privacy| privacy.fmt(f))
     }
 }

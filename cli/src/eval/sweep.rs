@@ -9,6 +9,7 @@ use bailiwick_core::ranking::{Floors, ItemFacts, Row, Shelf, compose, diversity}
 use serde::Serialize;
 
 use super::metrics::{Judge, mean};
+use super::plot::Curve;
 use super::slates::{best, spread};
 use super::{AT, EvalError};
 use crate::data::Split;
@@ -158,6 +159,24 @@ fn candidates(scores: &[f32], without: &[u32]) -> Vec<(Row, f32)> {
     let mut found: Vec<(Row, f32)> = rows.into_iter().map(|row| (row, score(row))).collect();
     found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     found
+}
+
+/// The greatest floor of a picture.
+const FLOOR_MAX: f64 = 0.5;
+
+impl Sweep {
+    /// Loss of NDCG over the floor, a line a knob.
+    pub(super) fn curves(&self) -> Vec<Curve> {
+        let of = |name, colour, points: &[Point], floor: fn(&Point) -> f64| Curve {
+            name,
+            colour,
+            points: points.iter().map(|p| (floor(p) / FLOOR_MAX, p.ndcg_loss)).collect(),
+        };
+        vec![
+            of("intra-list diversity", "#1b6ca8", &self.diversity, |point| point.diversity),
+            of("local share", "#c2571a", &self.local, |point| point.local),
+        ]
+    }
 }
 
 impl fmt::Display for Sweep {

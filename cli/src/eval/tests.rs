@@ -48,6 +48,8 @@ fn args(path: &Path) -> EvalArgs {
         every: 1,
         seed: 1,
         sweep: false,
+        epsilon: Vec::new(),
+        balance: 0.0,
         svg: None,
         json: true,
     }
@@ -108,6 +110,70 @@ fn the_floors_cost_is_swept_and_plotted() {
     assert!(half.local == 0.5 && half.local_reached < 0.5 && half.unmet == 1.0, "{sweep}");
     let nowhere = EvalArgs { svg: Some(directory.path().join("no/f.svg")), ..args };
     assert!(matches!(command(&nowhere), Err(EvalError::Svg { .. })));
+}
+
+/// Where ages are told, adults alone are learned from and judged; groups are told, small ones together.
+#[test]
+fn groups_are_judged_where_they_are_told() {
+    let directory = two_tastes();
+    let mut text = "user\tcountry\tage\n".to_owned();
+    for user in 0..60 {
+        let (country, age) = match user {
+            0..25 => ("DE", "30"),
+            25..46 => ("US", "70"),
+            46..50 => ("FR", "20"),
+            50..55 => ("US", "12"),
+            _ => ("", ""),
+        };
+        writeln!(text, "{user}\t{country}\t{age}").unwrap();
+    }
+    let told = directory.path().join("users.tsv.gz");
+    let write = |text: &str| {
+        let mut file = GzEncoder::new(Vec::new(), Compression::fast());
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        std::fs::write(&told, file.finish().unwrap()).unwrap();
+    };
+    write(&text);
+    let report = run(&args(directory.path()), |_| ()).unwrap();
+    assert_eq!(
+        report.variants["profile_std"].people, 50,
+        "minors and those of unknown age are not judged"
+    );
+    let people = |by: &str, group: &str| report.groups.0[by].get(group).map(|group| group.people);
+    assert_eq!(
+        [people("country", "DE"), people("country", "US"), people("country", "FR")],
+        [Some(25), Some(21), None]
+    );
+    assert_eq!(
+        [people("age", "25-34"), people("age", "65+"), people("age", "18-24")],
+        [Some(25), Some(21), None]
+    );
+    let json = serde_json::to_value(&report).unwrap();
+    assert!(json["groups"]["country"]["DE"]["ndcg@20"].is_f64(), "{json}");
+    assert!(report.to_string().contains("65+"));
+    write(&text.replace("\t70", "\told"));
+    let wrong = run(&args(directory.path()), |_| ()).unwrap_err().to_string();
+    assert!(wrong.contains("users.tsv.gz") && wrong.contains("age"), "{wrong}");
+}
+
+/// The more a run may tell, the more items stand out from its noise.
+#[test]
+fn privacy_costs_and_is_plotted() {
+    let directory = two_tastes();
+    let svg = directory.path().join("privacy.svg");
+    let (epsilon, svg_file) = (vec![0.1, 1000.0], Some(svg.clone()));
+    let dimensions = Some(8);
+    let args = EvalArgs { epsilon, dimensions, svg: svg_file, ..args(directory.path()) };
+    command(&args).unwrap();
+    let picture = std::fs::read_to_string(&svg).unwrap();
+    assert_eq!(picture.matches("<polyline").count(), 2, "{picture}");
+    let privacy = run(&args, |_| ()).unwrap().privacy.unwrap();
+    let [little, much] = &privacy.0[..] else { panic!("{privacy}") };
+    assert!(little.deviation > 100.0 * much.deviation, "{privacy}");
+    assert!(little.items_known < much.items_known, "{privacy}");
+    assert!(much.ndcg_loss < 0.5, "{privacy}");
+    let wrong = EvalArgs { epsilon: vec![0.0], ..args };
+    assert!(matches!(run(&wrong, |_| ()), Err(EvalError::Learning(_))));
 }
 
 /// The interval of a mean of n values of deviation 1 is about 1.96 / sqrt(n) to either side.

@@ -64,6 +64,15 @@ pub struct StartArgs {
     /// Where all draws come from.
     #[arg(long)]
     pub seed: Option<u64>,
+    /// What the run may tell of any one person, 0.001 to 1000: noise goes into every sum. None where nothing is said.
+    #[arg(long)]
+    pub epsilon: Option<f64>,
+    /// With --epsilon: the chance that more is told, 1e-12 to 0.001.
+    #[arg(long, requires = "epsilon")]
+    pub delta: Option<f64>,
+    /// How far domains of few people are levelled with those of many, 0 to 1.
+    #[arg(long)]
+    pub balance: Option<f64>,
 }
 
 impl Target {
@@ -82,7 +91,7 @@ impl StartArgs {
     }
 
     pub(super) fn request(&self) -> v1::StartLearningRequest {
-        let Self { rounds, dimensions, seed, .. } = *self;
-        v1::StartLearningRequest { rounds, dimensions, seed }
+        let Self { rounds, dimensions, seed, epsilon, delta, balance, .. } = *self;
+        v1::StartLearningRequest { rounds, dimensions, seed, epsilon, delta, balance }
     }
 }

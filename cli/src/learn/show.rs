@@ -30,6 +30,25 @@ fn model(what: &str, model: &v1::LearnedModel) -> String {
     )
 }
 
+/// What was told of people.
+fn privacy(ledger: &v1::PrivacyLedger) -> String {
+    let noisy = ledger.spent.iter().filter(|spent| spent.epsilon.is_some()).count();
+    let without = ledger.spent.len() - noisy;
+    let mut text = String::new();
+    if noisy > 0 {
+        let v1::PrivacyLedger { epsilon, delta, unit, composition, .. } = ledger;
+        let _ = writeln!(
+            text,
+            "told in a year: epsilon {epsilon:.2} at delta {delta:e}, by {noisy} times of beginning under noise\n  \
+             unit: {unit}; {composition}"
+        );
+    }
+    if without > 0 {
+        let _ = writeln!(text, "sums without noise: begun {without} times in a year");
+    }
+    text
+}
+
 /// All of it.
 pub(super) fn status(status: &v1::LearningStatus) -> String {
     let mut text = String::new();
@@ -45,6 +64,7 @@ pub(super) fn status(status: &v1::LearningStatus) -> String {
     if let Some(before) = &status.before {
         text.push_str(&model("before", before));
     }
+    text.push_str(&privacy(&status.privacy.clone().unwrap_or_default()));
     if text.is_empty() {
         text.push_str("nothing was learned yet\n");
     }

@@ -85,6 +85,11 @@ impl Block {
         Ok(Self::rounded(first.rows, first.columns, &total))
     }
 
+    /// Adds another block of the same shape.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.values.iter_mut().zip(&other.values).for_each(|(sum, value)| *sum += value);
+    }
+
     pub(super) fn expect_shape(&self, expected: (usize, usize)) -> Result<(), LearningError> {
         if self.shape() == expected {
             Ok(())

@@ -21,6 +21,16 @@ fn form() -> Form {
     }
 }
 
+fn bounds(people_min: u32) -> Bounds {
+    Bounds {
+        people_min,
+        person_examples_max: 8,
+        contribution_max: 4.0,
+        weight_max: 1.0,
+        deviation: 0.0,
+    }
+}
+
 fn round(seed: u64) -> Round {
     Round { seed, rate: 0.7, groups: 3, form: form() }
 }
@@ -93,7 +103,7 @@ proptest! {
         let [targets, history, _] = share.blocks().map(|block| length(block.scaled(1.0).values()));
         prop_assert!(targets <= 3.0 * 1.4143, "{}", targets);
         prop_assert!(history <= 3.0 * 0.5001, "{}", history);
-        let bounds = Bounds { people_min: 0, person_examples_max: 3, contribution_max: 0.5 };
+        let bounds = Bounds { person_examples_max: 3, contribution_max: 0.5, ..bounds(0) };
         prop_assert_eq!(share.check(&bounds), Ok(counts));
     }
 
@@ -250,7 +260,7 @@ fn who_gives_nothing_leaves_no_trace() {
 
 #[test]
 fn sums_that_cannot_be_are_refused() {
-    let bounds = Bounds { people_min: 2, person_examples_max: 8, contribution_max: 4.0 };
+    let bounds = bounds(2);
     let people = dealt(&[vec![1, 2, 3], vec![2, 3, 4]], 1);
     let sound = share_of(&people[0], &Round { rate: 1.0, ..round(1) }, &model(1));
     assert!(sound.check(&bounds).is_ok());

@@ -84,6 +84,11 @@ impl FixedBlock {
         }
     }
 
+    /// How many numbers there are.
+    pub(super) fn numbers(&self) -> f64 {
+        self.steps.len() as f64
+    }
+
     /// The Euclidean length of all numbers together.
     pub(super) fn length(&self) -> f64 {
         self.steps.iter().map(|&s| (s as f64 / STEPS).powi(2)).sum::<f64>().sqrt()
@@ -110,6 +115,27 @@ impl FixedBlock {
     /// The whole part of a number of the first row; none outside, or where it is negative.
     pub(super) fn whole(&self, column: usize) -> Option<u64> {
         u64::try_from(self.steps.get(column)? >> WHOLE).ok()
+    }
+
+    /// Adds to every number another draw from the normal distribution of this deviation, of less than 2^26.
+    pub(super) fn blur(&mut self, deviation: f64, normal: &mut dyn FnMut() -> f64) {
+        for step in &mut self.steps {
+            *step = step.wrapping_add((normal() * deviation * STEPS).round() as i64);
+        }
+    }
+
+    /// Every number times `factor`, rounded.
+    pub(super) fn weigh(&mut self, factor: f64) {
+        for step in &mut self.steps {
+            *step = (*step as f64 * factor).round() as i64;
+        }
+    }
+
+    /// Forgets a number of the first row; nothing outside the block.
+    pub(super) fn forget(&mut self, column: usize) {
+        if let Some(step) = self.steps.get_mut(column) {
+            *step = 0;
+        }
     }
 
     /// The numbers as real ones, each times `factor`.

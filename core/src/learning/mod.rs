@@ -11,6 +11,7 @@
 
 mod adam;
 mod along;
+mod balance;
 mod blend;
 mod block;
 mod contrast;
@@ -23,6 +24,7 @@ mod lists;
 mod numbers;
 mod pooled;
 mod power;
+mod privacy;
 mod product;
 mod round;
 mod share;
@@ -31,6 +33,7 @@ mod vectors;
 mod wide;
 
 pub use along::Along;
+pub use balance::Balance;
 pub use blend::{Blend, Parts};
 pub use block::Block;
 pub use draws::Draws;
@@ -40,6 +43,7 @@ pub use likeness::Likeness;
 pub use lists::{ItemLists, ListOptions, Takers};
 pub use pooled::PooledModel;
 pub use power::{Options, Rounds, Step, learn};
+pub use privacy::{Budget, DELTA, EPSILON, Noise, Rho};
 pub use round::{Form, Group, Round};
 pub use share::{Bounds, Counts, Share};
 pub use training::{Census, Training, TrainingOptions, summed, train};
@@ -101,6 +105,18 @@ pub enum LearningError {
         /// Its value.
         value: f64,
     },
+    /// A budget of privacy is out of bounds.
+    #[error("{field} is {value}, it must be {least} to {most}")]
+    Budget {
+        /// `epsilon` or `delta`.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+        /// The least it may be.
+        least: f64,
+        /// The most it may be.
+        most: f64,
+    },
     /// The options ask for no dimension or no round.
     #[error("{field} is 0, it must be at least 1")]
     Zero {
@@ -114,7 +130,9 @@ impl LearningError {
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Item { .. } | Self::Zero { .. } | Self::Option { .. } => Kind::Invalid,
+            Self::Item { .. } | Self::Zero { .. } | Self::Option { .. } | Self::Budget { .. } => {
+                Kind::Invalid
+            }
             Self::Shape { .. } | Self::NotFinite { .. } | Self::Bound { .. } => Kind::Refused,
             Self::NoParts | Self::Contributors { .. } => Kind::Unavailable,
         }
@@ -123,5 +141,7 @@ impl LearningError {
 
 #[cfg(test)]
 mod contrast_tests;
+#[cfg(test)]
+mod privacy_tests;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,11 @@
 
 use super::{FixedBlock, LearningError};
 
+/// Columns of the counts.
+const EXAMPLES: usize = 0;
+const PEOPLE: usize = 1;
+const LOSS: usize = 2;
+
 /// A domain's part of a round, or the sum of such parts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
@@ -30,7 +35,14 @@ pub struct Bounds {
     pub person_examples_max: usize,
     /// Length of an example's part in the sum over history vectors, at most.
     pub contribution_max: f32,
+    /// Weight of a domain at most; its inverse is the least.
+    pub weight_max: f64,
+    /// Standard deviation of the noise in every number; 0 where there is none.
+    pub deviation: f64,
 }
+
+/// Deviations beyond which noise is no longer believed to be noise.
+const DEVIATIONS_MAX: f64 = 8.0;
 
 /// Length of an example's part in the sum over targets: the coefficients are probabilities, less 1 for
 /// the target, on unit vectors, so that their squares sum to less than 2.
@@ -102,8 +114,8 @@ impl Share {
     #[inline(always)]
     pub(super) fn count(&mut self, examples: usize, people: usize, loss: f32) {
         // Whole numbers apart: they may be greater than what a rounded value can be.
-        self.counts.add_whole(0, examples);
-        self.counts.add_whole(1, people);
+        self.counts.add_whole(EXAMPLES, examples);
+        self.counts.add_whole(PEOPLE, people);
         self.counts.add_row(0, &[0.0, 0.0, loss], 1.0);
     }
 
@@ -117,6 +129,28 @@ impl Share {
         self.history.add_row(item as usize, values, factor);
     }
 
+    /// Counts all but the people as many times as `weight` says.
+    pub fn weigh(&mut self, weight: f64) {
+        if weight.to_bits() == 1.0_f64.to_bits() {
+            return;
+        }
+        let people = self.counts.whole(PEOPLE).unwrap_or_default();
+        self.blocks_mut().into_iter().for_each(|block| block.weigh(weight));
+        self.counts.forget(PEOPLE);
+        self.counts.add_whole(PEOPLE, usize::try_from(people).unwrap_or(usize::MAX));
+    }
+
+    /// Adds noise of this deviation to every number, by draws from the standard normal distribution. The loss, which
+    /// nothing is learned by, is not told at all.
+    pub fn blur(&mut self, deviation: f64, normal: &mut dyn FnMut() -> f64) {
+        self.blocks_mut().into_iter().for_each(|block| block.blur(deviation, normal));
+        self.counts.forget(LOSS);
+    }
+
+    pub(super) fn history(&self) -> &FixedBlock {
+        &self.history
+    }
+
     /// Whether a sum is one that honest domains could have given. A domain that lies inside these bounds
     /// is not found out: what hides the honest hides the liar.
     ///
@@ -126,15 +160,22 @@ impl Share {
     pub fn check(&self, bounds: &Bounds) -> Result<Counts, LearningError> {
         let counts = self.counts();
         let Counts { examples, people, loss } = counts;
-        if people < f64::from(bounds.people_min) {
+        let noise = bounds.deviation * DEVIATIONS_MAX;
+        // Under noise the floor was looked at by the census, whose numbers are less drowned.
+        if people + noise < f64::from(bounds.people_min) {
             return Err(LearningError::Contributors { found: people, least: bounds.people_min });
         }
-        within("examples", examples, people * bounds.person_examples_max as f64)?;
-        within("the people who gave them", people, examples)?;
+        let each = bounds.person_examples_max as f64 * bounds.weight_max;
+        within("examples", examples, (people + noise) * each + noise)?;
+        within("the people who gave them", people, examples * bounds.weight_max + 2.0 * noise)?;
         within("loss", -loss, 0.0)?;
-        let most = f64::from(bounds.contribution_max) * examples;
-        within("the sum over targets", self.targets.length(), TARGET_CONTRIBUTION_MAX * examples)?;
-        within("the sum over history", self.history.length(), most)?;
+        // The weight of an example is in their number too.
+        let examples = examples + noise;
+        let blurred = bounds.deviation * (self.targets.numbers().sqrt() + DEVIATIONS_MAX);
+        let most = |each: f64| each * examples + blurred;
+        within("the sum over targets", self.targets.length(), most(TARGET_CONTRIBUTION_MAX))?;
+        let contribution = f64::from(bounds.contribution_max);
+        within("the sum over history", self.history.length(), most(contribution))?;
         Ok(counts)
     }
 }

@@ -2,7 +2,10 @@
 
 use super::adam::Adam;
 use super::share::{Bounds, Counts};
-use super::{Block, FixedBlock, Form, Interactions, LearningError, PooledModel, Round, Share};
+use super::{
+    Balance, Block, Budget, FixedBlock, Form, Interactions, LearningError, Noise, PooledModel,
+    Round, Share,
+};
 
 /// How to learn. The defaults are one setting for every catalogue, chosen on held-out parts of the train
 /// sides of four public data sets; README.md beside this file lists what was tried.
@@ -28,6 +31,10 @@ pub struct TrainingOptions {
     pub people_min: u32,
     /// Where all draws come from.
     pub seed: u64,
+    /// How far domains are levelled.
+    pub balance: Balance,
+    /// What the run may tell of any one person; without one there is no noise. Set by [`TrainingOptions::under`].
+    pub budget: Option<Budget>,
 }
 
 impl Default for TrainingOptions {
@@ -50,11 +57,33 @@ impl Default for TrainingOptions {
             person_items_max: 1000,
             people_min: 20,
             seed: 1,
+            balance: Balance::default(),
+            budget: None,
         }
     }
 }
 
 impl TrainingOptions {
+    /// The same, such that the run tells no more of any one person than the budget says.
+    #[must_use]
+    pub fn under(self, budget: Budget) -> Self {
+        Self { form: self.form.frugal(), budget: Some(budget), ..self }
+    }
+
+    /// The noise of each of the run's sums, of which the census is one.
+    #[must_use]
+    pub fn noise(&self) -> Option<Noise> {
+        self.budget.map(|budget| budget.noise(self.rounds.saturating_add(1)))
+    }
+
+    /// Standard deviation of the noise in every number of a round's share; 0 without noise. `part` is the part of
+    /// the noise that is asked about: all, or one domain's.
+    #[must_use]
+    pub fn deviation(&self, part: impl Fn(Noise) -> Noise) -> f64 {
+        let sensitivity = self.form.sensitivity() * self.balance.weight_max();
+        self.noise().map_or(0.0, |noise| part(noise).deviation(sensitivity))
+    }
+
     fn check(&self) -> Result<(), LearningError> {
         let counts = [
             ("dimensions", self.dimensions),
@@ -86,11 +115,16 @@ impl TrainingOptions {
 #[derive(Debug, Clone)]
 pub struct Training {
     options: TrainingOptions,
-    pairs: f64,
+    census: Census,
     model: PooledModel,
     adam: Adam,
     done: u32,
+    /// Under noise: the sum of all sums over history vectors.
+    heard: Option<Block>,
 }
+
+/// Deviations by which what is heard of an item must be more than noise, for the item to be known.
+const STANDS_OUT: f64 = 4.0;
 
 /// How many people and pairs of person and item the domains have, summed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +157,25 @@ impl Census {
         counts.add_whole(0, whole(self.pairs));
         counts.add_whole(1, whole(self.people));
         Share::new(FixedBlock::zeros(0, 1), FixedBlock::zeros(0, 1), counts)
+    }
+
+    /// [`Census::to_share`] under noise, where nobody has more than `most` pairs.
+    ///
+    /// # Errors
+    /// [`LearningError::Shape`] never.
+    pub fn blurred(
+        self,
+        noise: Noise,
+        most: usize,
+        normal: &mut dyn FnMut() -> f64,
+    ) -> Result<Share, LearningError> {
+        // One person changes both numbers by at most 1, when pairs are counted in parts of `most`.
+        let deviation = noise.deviation(std::f64::consts::SQRT_2);
+        let noisy = |count: u64, unit: f64, draw: f64| {
+            (count as f64 + draw * deviation * unit).max(0.0) as u64
+        };
+        let people = noisy(self.people, 1.0, normal());
+        Self { people, pairs: noisy(self.pairs, most as f64, normal()) }.to_share()
     }
 
     /// The census that a sum of such shares says.
@@ -164,7 +217,8 @@ impl Training {
         let vectors = Block::seeded(items, options.dimensions, options.seed).times_all(scale);
         let model = PooledModel::new(vectors.clone(), vectors)?;
         let adam = Adam::new(model.targets().shape());
-        Ok(Self { options, pairs: census.pairs as f64, model, adam, done: 0 })
+        let heard = options.budget.map(|_| Block::zeros(items, options.dimensions));
+        Ok(Self { options, census, model, adam, done: 0, heard })
     }
 
     /// The model as it is: what shares are computed by.
@@ -182,13 +236,25 @@ impl Training {
     /// The round whose sum is wanted; none when all are done.
     #[must_use]
     pub fn round(&self) -> Option<Round> {
-        let TrainingOptions { round_examples, group_examples, form, seed, .. } = self.options;
+        let TrainingOptions { group_examples, form, seed, .. } = self.options;
+        let examples = self.round_examples();
         (self.done < self.options.rounds).then(|| Round {
             seed: super::Draws::new(seed).at(self.done.into()),
-            rate: (round_examples as f64 / self.pairs.max(1.0)).min(1.0),
-            groups: u32::try_from(round_examples.div_ceil(group_examples)).unwrap_or(u32::MAX),
+            rate: match self.options.budget {
+                // Noise costs the same however many give an example.
+                Some(_) => 1.0,
+                None => (examples as f64 / (self.census.pairs as f64).max(1.0)).min(1.0),
+            },
+            groups: u32::try_from(examples.div_ceil(group_examples)).unwrap_or(u32::MAX),
             form,
         })
+    }
+
+    fn round_examples(&self) -> usize {
+        match self.options.budget {
+            Some(_) => usize::try_from(self.census.people).unwrap_or(usize::MAX),
+            None => self.options.round_examples,
+        }
     }
 
     /// Takes the sum of all shares of [`Training::round`], after looking whether it can be one.
@@ -205,9 +271,16 @@ impl Training {
             people_min: self.options.people_min,
             person_examples_max: self.options.form.person_examples_max,
             contribution_max: self.options.form.contribution_max,
+            weight_max: self.options.balance.weight_max(),
+            deviation: self.options.deviation(|whole| whole),
         })?;
+        if let Some(heard) = &mut self.heard {
+            heard.add(&total.history().scaled(1.0));
+        }
         let rate = self.rate();
-        self.adam.step(&mut self.model, total, counts.examples, rate);
+        // Under noise the number of examples is a guess; everybody gives one.
+        let examples = self.options.budget.map_or(counts.examples, |_| self.census.people as f64);
+        self.adam.step(&mut self.model, total, examples, rate);
         self.done = self.done.saturating_add(1);
         Ok(counts)
     }
@@ -222,8 +295,20 @@ impl Training {
     /// The model learned. Items that nobody took have no vectors in it: nothing is known of them.
     #[must_use]
     pub fn finish(self) -> PooledModel {
-        self.model.without(|item| !self.adam.moved_history(item))
+        let noise = self.options.deviation(|whole| whole) * f64::from(self.done).sqrt();
+        self.model.without(|item| match &self.heard {
+            Some(heard) => !stands_out(heard.row(item as usize).unwrap_or_default(), noise),
+            None => !self.adam.moved_history(item),
+        })
     }
+}
+
+/// Whether a vector is longer than noise of this deviation in each of its numbers makes it: the squares of `d` draws
+/// sum to `d`, give or take `sqrt(2 d)`.
+fn stands_out(vector: &[f32], deviation: f64) -> bool {
+    let numbers = vector.len() as f64;
+    let square: f64 = vector.iter().map(|&v| (f64::from(v) / deviation).powi(2)).sum();
+    square > numbers + STANDS_OUT * (2.0 * numbers).sqrt()
 }
 
 /// Learns from all domains in one process: what a cluster does over its links, without the links.

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::cells::Cell;
 use super::effective::Policy;
-use super::order::{Attributes, Shares};
+use super::order::{Attributes, Epsilon, Shares};
 use super::set::PackRef;
 use super::signal::{Signal, SignalSet, Variant};
 use super::vocabulary::{
@@ -185,6 +185,12 @@ impl Decision {
     #[must_use]
     pub fn local_share(&self) -> &Shares {
         &self.policy.fields().local_share
+    }
+
+    /// The most that learning and other sums over people may tell of any one of them; none where no pack says.
+    #[must_use]
+    pub fn epsilon_max(&self) -> Option<f64> {
+        self.policy.fields().dp_epsilon_max.0.map(Epsilon::get)
     }
 
     /// Attributes that may not be features.

@@ -1,5 +1,6 @@
 //! Runs of learning, and the models that came of them: what must survive their coordinator.
 
+use bailiwick_core::learning::{DELTA, EPSILON};
 use bailiwick_proto::store::control_row::Row;
 use bailiwick_proto::store::{
     ActivateModel, ControlRow, LearningOptions, LearningPhase, LearningRun, ModelManifest, Models,
@@ -20,7 +21,7 @@ const PEOPLE_MIN: u32 = 20;
 const RUN_BYTES: usize = 16;
 const HASH_BYTES: usize = 32;
 
-fn row(view: &View<'_>, key: Key<'_>) -> Option<Row> {
+pub(super) fn row(view: &View<'_>, key: Key<'_>) -> Option<Row> {
     view.get(&key.bytes()).and_then(|row| ControlRow::decode(row).ok()?.row)
 }
 
@@ -39,14 +40,14 @@ fn models_of(view: &View<'_>) -> Models {
 }
 
 /// An option of a run that is out of bounds.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{field} is {found}, it must be {least} to {most}")]
 pub struct OutOfBounds {
     /// The option.
     pub field: &'static str,
-    found: u32,
-    least: u32,
-    most: u32,
+    found: f64,
+    least: f64,
+    most: f64,
 }
 
 /// Whether a run may have these options.
@@ -54,13 +55,27 @@ pub struct OutOfBounds {
 /// # Errors
 /// [`OutOfBounds`] of the first that is.
 pub fn check_options(options: &LearningOptions) -> Result<(), OutOfBounds> {
-    let within = |field, found: u32, least, most| match (least..=most).contains(&found) {
-        true => Ok(()),
-        false => Err(OutOfBounds { field, found, least, most }),
-    };
     within("dimensions", options.dimensions, 8, 512)?;
     within("rounds", options.rounds, 1, 10_000)?;
-    within("people_min", options.people_min, PEOPLE_MIN, u32::MAX)
+    within("people_min", options.people_min, PEOPLE_MIN, u32::MAX)?;
+    if let Some(epsilon) = options.epsilon {
+        within("epsilon", epsilon, *EPSILON.start(), *EPSILON.end())?;
+        within("delta", options.delta(), *DELTA.start(), *DELTA.end())?;
+    }
+    within("balance", options.balance, 0.0, 1.0)
+}
+
+fn within<N: Copy + PartialOrd + Into<f64>>(
+    field: &'static str,
+    found: N,
+    least: N,
+    most: N,
+) -> Result<(), OutOfBounds> {
+    if (least..=most).contains(&found) {
+        return Ok(());
+    }
+    let [found, least, most] = [found, least, most].map(Into::into);
+    Err(OutOfBounds { field, found, least, most })
 }
 
 /// Begins a run.
@@ -89,7 +104,7 @@ pub(super) fn start(start: StartLearning, at_ms: i64, view: &mut View<'_>) -> Re
     }
 }
 
-fn running(view: &View<'_>, run: &[u8]) -> Result<LearningRun, String> {
+pub(super) fn running(view: &View<'_>, run: &[u8]) -> Result<LearningRun, String> {
     run_of(view)
         .filter(|known| known.run == run && known.phase() == LearningPhase::Running)
         .ok_or_else(|| "this run of learning is not under way".into())

@@ -12,8 +12,8 @@ use bailiwick_proto::store::{
 };
 use prost::Message as _;
 
-use super::learning;
 use super::state::{ControlState, ControlView, record_of};
+use super::{learning, privacy};
 use crate::raft::machine::{AppliedAt, Change, Machine, View};
 
 /// The version of the control group's commands and rows.
@@ -36,6 +36,8 @@ pub(super) enum Key<'a> {
     Learning,
     /// `m`: the models that it brought
     Models,
+    /// `e`: what was told of people
+    Privacy,
 }
 
 impl Key<'_> {
@@ -49,6 +51,7 @@ impl Key<'_> {
             Self::ClusterVersion => b"v".to_vec(),
             Self::Learning => b"l".to_vec(),
             Self::Models => b"m".to_vec(),
+            Self::Privacy => b"e".to_vec(),
         }
     }
 }
@@ -94,7 +97,7 @@ pub fn may_propose(
             _ => Ok(()),
         },
         // The coordinator leads the group, and so needs no other node to propose for it.
-        Some(Command::NoteLearning(_) | Command::ActivateModel(_)) => {
+        Some(Command::NoteLearning(_) | Command::ActivateModel(_) | Command::SpendPrivacy(_)) => {
             Err(format!("{} does not coordinate the run", site.name))
         }
         Some(
@@ -177,6 +180,7 @@ fn apply(command: ControlCommand, view: &mut View<'_>) -> Result<(), String> {
         Some(Command::NoteLearning(note)) => learning::note(note, command.at_ms, view),
         Some(Command::ActivateModel(model)) => learning::activate(model, command.at_ms, view),
         Some(Command::RollBackModel(back)) => learning::roll_back(&back, view),
+        Some(Command::SpendPrivacy(spend)) => privacy::spend(spend, command.at_ms, view),
         None => Err("the command is empty".into()),
     }
 }

@@ -2,8 +2,10 @@
 
 mod learning;
 mod machine;
+mod privacy;
 mod state;
 
 pub use learning::{OutOfBounds, check_options};
 pub use machine::{ControlMachine, FORMAT, may_propose};
+pub use privacy::{recent, total};
 pub use state::{ControlState, ControlView, DomainRecord, NodeRecord};

@@ -8,7 +8,7 @@ use bailiwick_core::ids::{DomainId, GroupId, NodeName};
 use bailiwick_core::placement::Site;
 use bailiwick_core::policy::{Candidate, PackFile, PackSet};
 use bailiwick_proto::store::control_row::Row;
-use bailiwick_proto::store::{ControlRow, LearningRun, Models, RegisterNode};
+use bailiwick_proto::store::{ControlRow, LearningRun, Models, PrivacyLedger, RegisterNode};
 use bytes::Bytes;
 use prost::Message as _;
 
@@ -58,6 +58,8 @@ pub struct ControlView {
     pub learning: Option<LearningRun>,
     /// The models that it brought.
     pub models: Models,
+    /// What was told of people.
+    pub privacy: PrivacyLedger,
     /// The log index of the last change.
     pub version: u64,
 }
@@ -73,6 +75,7 @@ impl Default for ControlView {
             cluster_id: 0,
             learning: None,
             models: Models::default(),
+            privacy: PrivacyLedger::default(),
             version: 0,
         }
     }
@@ -155,6 +158,7 @@ impl ControlView {
             }
             Some(Row::Learning(run)) => self.learning = Some(run),
             Some(Row::Models(models)) => self.models = models,
+            Some(Row::Privacy(ledger)) => self.privacy = ledger,
             None => {}
         }
     }

@@ -14,6 +14,7 @@ use bailiwick_proto::store::LearningPhase;
 use bytes::Bytes;
 use prost::Message as _;
 
+use super::Schedule;
 use super::model::Models;
 use super::people::Rows;
 use crate::catalog::Catalogue;
@@ -76,6 +77,8 @@ pub struct Learner {
     pub offload: Offload,
     /// The keys of its sessions.
     pub offers: Offers,
+    /// When to learn without being asked.
+    pub schedule: Schedule,
 }
 
 /// Withdraws what was offered when a session ends, however it does.

@@ -51,7 +51,7 @@ impl Learner {
 
     fn make_lists(&self, model: &ServedModel) -> Result<ItemLists, PeopleError> {
         let most = TrainingOptions::default().person_items_max;
-        let people = self.learnable(model.order(), most)?;
+        let people = self.learnable(model.order(), most, None, None)?;
         let people = people.open(&self.here)?;
         Ok(Takers::of(people).lists(0..model.order().len(), &ListOptions::default()))
     }

@@ -25,6 +25,7 @@
 mod coordinate;
 mod error;
 mod gather;
+mod lead;
 mod learner;
 mod lists;
 mod masks;
@@ -33,9 +34,11 @@ mod offer;
 mod order;
 mod party;
 mod people;
+mod schedule;
 mod seat;
 mod serve;
 mod speaker;
+mod terms;
 mod wire;
 
 pub use coordinate::coordinate;
@@ -47,7 +50,9 @@ pub use masks::{Attempt, PairMasks};
 pub use offer::{Offer, RunId};
 pub use order::ItemOrder;
 pub use party::{Party, PartyError};
-pub use people::{PeopleError, Rows, interactions, permitted};
+pub use people::{Leavers, PeopleError, Rows, interactions, permitted};
+pub use schedule::Schedule;
+pub use terms::{Terms, default_options, training_options};
 
 #[cfg(test)]
 mod party_tests;

@@ -1,10 +1,10 @@
 //! A domain's side of a session: its people, and the masks that all that leaves it is under.
 
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{Census, Interactions, PooledModel, Round};
+use bailiwick_core::learning::{Interactions, PooledModel, Round};
 use bailiwick_core::pinned::{PinRefusal, Pinned, Standpoint};
 
-use super::{Attempt, MaskedShare, PairMasks, SumError};
+use super::{Attempt, MaskedShare, PairMasks, SumError, Terms};
 
 /// Why a domain gave no share.
 #[derive(Debug, thiserror::Error)]
@@ -37,14 +37,15 @@ impl PartyError {
 pub struct Party {
     people: Pinned<Interactions>,
     here: Standpoint,
+    terms: Terms,
     masks: Option<PairMasks>,
 }
 
 impl Party {
-    /// A domain with these people.
+    /// A domain with these people, which gives its shares on these terms.
     #[must_use]
-    pub fn new(people: Pinned<Interactions>, here: Standpoint) -> Self {
-        Self { people, here, masks: None }
+    pub fn new(people: Pinned<Interactions>, here: Standpoint, terms: Terms) -> Self {
+        Self { people, here, terms, masks: None }
     }
 
     #[cfg(test)]
@@ -63,11 +64,11 @@ impl Party {
     /// [`PartyError`].
     pub fn census(&mut self, at: Attempt) -> Result<MaskedShare, PartyError> {
         let masks = self.masks.as_mut().ok_or(PartyError::NoMasks)?;
-        let census = Census::of(self.people.open(&self.here)?);
-        Ok(masks.mask(at, census.to_share().map_err(SumError::from)?)?)
+        let census = self.terms.census(self.people.open(&self.here)?).map_err(SumError::from)?;
+        Ok(masks.mask(at, census)?)
     }
 
-    /// The share of a round, masked. Computes for long.
+    /// The share of a round, masked, where all domains have `all` people. Computes for long.
     ///
     /// # Errors
     /// [`PartyError`].
@@ -76,11 +77,13 @@ impl Party {
         at: Attempt,
         round: &Round,
         model: &PooledModel,
+        all: u64,
     ) -> Result<MaskedShare, PartyError> {
         let masks = self.masks.as_mut().ok_or(PartyError::NoMasks)?;
         let people = self.people.open(&self.here)?;
         let groups = round.groups(people);
-        let share = round.share(people, model, &groups).map_err(SumError::from)?;
+        let mut share = round.share(people, model, &groups).map_err(SumError::from)?;
+        self.terms.apply(&mut share, people, all);
         Ok(masks.mask(at, share)?)
     }
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_core::ids::DomainId;
 use bailiwick_core::learning::{
-    Census, Interactions, PooledModel, Share, Training, TrainingOptions, summed, train,
+    Balance, Budget, Census, Interactions, PooledModel, Share, Training, TrainingOptions, summed,
+    train,
 };
 use bailiwick_core::pinned::{Pinned, Standpoint};
 use ring::rand::SystemRandom;
@@ -38,8 +39,16 @@ fn domains() -> BTreeSet<DomainId> {
     ["eu", "in", "us"].map(|name| name.parse().unwrap()).into()
 }
 
+fn terms(options: TrainingOptions) -> Terms {
+    Terms { options, domains: 3 }
+}
+
 /// Three parties that have agreed, with 120 people dealt over them.
 fn parties() -> BTreeMap<DomainId, Party> {
+    parties_on(terms(options()))
+}
+
+fn parties_on(terms: Terms) -> BTreeMap<DomainId, Party> {
     let all = domains();
     let run = RunId([3; 16]);
     let offer = |own: &DomainId| Offer::new(run, own, &all, &SystemRandom::new()).unwrap();
@@ -53,7 +62,7 @@ fn parties() -> BTreeMap<DomainId, Party> {
         let theirs = public.iter().filter_map(key).collect();
         let mine = people((0..120).filter(|person| person % 3 == at));
         let pinned = Pinned::new(own.clone(), mine);
-        let mut party = Party::new(pinned, Standpoint::attested(own.clone()));
+        let mut party = Party::new(pinned, Standpoint::attested(own.clone()), terms);
         party.agreed(offer.agree(&theirs).unwrap());
         parties.insert(own, party);
     }
@@ -102,8 +111,9 @@ fn federated_equals_central() {
         let model = received(training.model());
         assert_eq!(&model, training.model(), "all domains reckon by the same bits");
         let shape = model.targets().shape();
-        let total =
-            gathered(&mut parties, at, shape, |party| party.share(at, &round, &model).unwrap());
+        let total = gathered(&mut parties, at, shape, |party| {
+            party.share(at, &round, &model, census.people).unwrap()
+        });
         training.advance(&total).unwrap();
     }
     let federated = training.finish();
@@ -120,10 +130,53 @@ fn federated_equals_central() {
     assert!((0..60).any(|item| central.knows(item)), "something was learned");
 }
 
+/// Under a budget each domain adds its part of the noise, and all together add what the budget asks for.
+#[test]
+fn parties_add_the_noise_that_the_budget_asks_for() {
+    let private = options().under(Budget::new(5.0, 1e-6).unwrap());
+    let mut parties = parties_on(terms(private));
+    let at = Attempt { round: 0, attempt: 1 };
+    let total = gathered(&mut parties, at, (0, 1), |party| party.census(at).unwrap());
+    assert_ne!(Census::of_share(&total), Census::of(&people(0..120)), "the census has noise too");
+    let training = Training::start(private, ITEMS, Census::of(&people(0..120))).unwrap();
+    let (round, model) = (training.round().unwrap(), training.model().clone());
+    let at = Attempt { round: 1, attempt: 1 };
+    let shape = model.targets().shape();
+    let total =
+        gathered(&mut parties, at, shape, |party| party.share(at, &round, &model, 120).unwrap());
+    let plain = summed(&[people(0..120)], &round, &model).unwrap();
+    for (noisy, plain) in total.blocks().into_iter().zip(plain.blocks()).take(2) {
+        let (noisy, plain) = (noisy.scaled(1.0), plain.scaled(1.0));
+        let apart = noisy.values().iter().zip(plain.values()).map(|(n, p)| f64::from(n - p));
+        let squares: Vec<f64> = apart.map(|apart| apart.powi(2)).collect();
+        let deviation = (squares.iter().sum::<f64>() / squares.len() as f64).sqrt();
+        let wanted = private.deviation(|whole| whole);
+        // 960 draws: five standard errors are 11 %.
+        assert!((deviation / wanted - 1.0).abs() < 0.12, "{deviation} where {wanted} is asked for");
+    }
+}
+
+/// With a balance, a domain of few people counts as much as its weight says.
+#[test]
+fn a_small_domain_weighs_its_share() {
+    let balanced = TrainingOptions { balance: Balance::new(1.0).unwrap(), ..options() };
+    let training = Training::start(options(), ITEMS, Census::of(&people(0..120))).unwrap();
+    let (round, model) = (training.round().unwrap(), training.model().clone());
+    let own = people(0..20);
+    let mut expected = round.share(&own, &model, &round.groups(&own)).unwrap();
+    let mut found = expected.clone();
+    terms(balanced).apply(&mut found, &own, 120);
+    expected.weigh(2.0);
+    assert_eq!(found, expected, "20 of 120 people over three domains count twice");
+    terms(options()).apply(&mut found, &own, 120);
+    assert_eq!(found, expected, "without a balance nothing is weighed");
+}
+
 #[test]
 fn nothing_leaves_a_party_that_has_not_agreed() {
     let own: DomainId = "eu".parse().unwrap();
-    let mut party = Party::new(Pinned::new(own.clone(), people(0..30)), Standpoint::attested(own));
+    let pinned = Pinned::new(own.clone(), people(0..30));
+    let mut party = Party::new(pinned, Standpoint::attested(own), terms(options()));
     let at = Attempt { round: 0, attempt: 0 };
     assert!(matches!(party.census(at), Err(PartyError::NoMasks)));
 }

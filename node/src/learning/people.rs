@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bailiwick_core::ids::ItemId;
+use bailiwick_core::ids::{ItemId, UnixMillis};
 use bailiwick_core::kind::Kind;
 use bailiwick_core::learning::{Interactions, LearningError};
 use bailiwick_core::pinned::{PinRefusal, Pinned, Standpoint};
 use bailiwick_core::policy::{ADULT, Applicable, EventStore, decide_under};
 
 use super::ItemOrder;
+use super::model::sha256_of;
 use crate::seal::PersonKey;
 use crate::store::reader::Reader;
 use crate::users::read::{self, ReadError};
@@ -54,14 +55,55 @@ pub struct Rows {
 
 /// Whether a person may be learned from as things stand: an adult whose events would be linked to them here,
 /// at home, by the packs in force and their own choices. Of others' events nothing is used, also not of those
-/// that were stored while they might be.
+/// that were stored while they might be. Where a pack bounds what sums may tell of a person, `told` of them by all
+/// sums together must be within the bound; none means that nothing bounds it.
 #[must_use]
-pub fn permitted(law: &Applicable, person: &Learnable, here: &Standpoint) -> bool {
+pub fn permitted(
+    law: &Applicable,
+    person: &Learnable,
+    here: &Standpoint,
+    told: Option<f64>,
+) -> bool {
     let decision = decide_under(law, &person.facts.asking(&person.consent));
     law.home.domain.as_ref() == Some(here.domain())
         && decision.event_store == EventStore::Linked(here.domain().clone())
         && decision.steps.age >= ADULT
+        && decision.epsilon_max().is_none_or(|most| told.is_some_and(|told| told <= most))
 }
+
+/// Who withdrew since the model that is served was learned. What two models differ by would show the few who did; so
+/// others are left out of the next one with them, until they are `least` together.
+#[derive(Debug, Clone, Copy)]
+pub struct Leavers<'a> {
+    /// When the model that is served was learned; none: there is nothing to compare with.
+    pub since: Option<UnixMillis>,
+    /// Names the draws of those who are left out too.
+    pub run: &'a [u8],
+    /// People who must be missing together.
+    pub least: u32,
+}
+
+impl Leavers<'_> {
+    /// Whether a person who may not be learned from now could have been when the model was.
+    fn left(&self, person: &Learnable) -> bool {
+        let taken = !person.profile.explicit.is_empty() || !person.profile.behaviour.is_empty();
+        taken && self.since.is_some_and(|since| person.consent.changed > since)
+    }
+
+    /// How many others are to be missing with those who left.
+    fn others(&self, left: u32) -> usize {
+        let missing = if left == 0 { 0 } else { self.least.saturating_sub(left) };
+        usize::try_from(missing).unwrap_or(usize::MAX)
+    }
+
+    fn draw(&self, tag: u64) -> [u8; 32] {
+        let parts = [self.run, &tag.to_be_bytes()].concat();
+        sha256_of(&parts)
+    }
+}
+
+/// A person's items, and the tag that names their draws.
+type Taken = (u64, Vec<u32>);
 
 /// What the people of a domain took, of the items in `order`: each the newest `most`, and only whom `permits`
 /// lets be learned from. Blocks on the disk.
@@ -74,8 +116,9 @@ pub fn interactions(
     order: &ItemOrder,
     most: usize,
     permits: &dyn Fn(&Learnable) -> bool,
+    leavers: Option<Leavers<'_>>,
 ) -> Result<Pinned<Interactions>, PeopleError> {
-    let mut found = Interactions::new(order.len());
+    let (mut kept, mut left): (Vec<Taken>, u32) = (Vec::new(), 0);
     for group in groups {
         let mut after: Option<PersonKey> = None;
         loop {
@@ -88,13 +131,32 @@ pub fn interactions(
                 };
                 let person = person.open(here)?;
                 if permits(person) {
-                    let taken = taken(&person.profile, order);
-                    found.push_as(tag(key), &taken, most)?;
+                    kept.push((tag(key), taken(&person.profile, order)));
+                } else if leavers.is_some_and(|leavers| leavers.left(person)) {
+                    left = left.saturating_add(1);
                 }
             }
         }
     }
+    if let Some(leavers) = leavers {
+        leave_out(&mut kept, &leavers, leavers.others(left));
+    }
+    let mut found = Interactions::new(order.len());
+    kept.iter().try_for_each(|(tag, taken)| found.push_as(*tag, taken, most))?;
     Ok(Pinned::new(here.domain().clone(), found))
+}
+
+/// Leaves out as many people as are asked for, by draws of the run; the others stay in their order.
+fn leave_out(kept: &mut Vec<Taken>, leavers: &Leavers<'_>, others: usize) {
+    if others == 0 {
+        return;
+    }
+    let mut draws: Vec<_> = kept.iter().map(|(tag, _)| leavers.draw(*tag)).collect();
+    draws.sort_unstable();
+    match draws.get(others) {
+        Some(first_kept) => kept.retain(|(tag, _)| leavers.draw(*tag) >= *first_kept),
+        None => kept.clear(),
+    }
 }
 
 /// Names a person's draws: a part of the keyed hash that stands for them, which stays at home as they do.

@@ -63,15 +63,24 @@ fn adults() -> Replica {
 }
 
 fn read(replica: &Replica) -> Interactions {
+    read_by(replica, packs(), None, None)
+}
+
+/// By these packs, where sums tell `told` of each, and some have left.
+fn read_by(
+    replica: &Replica,
+    packs: PackSet,
+    told: Option<f64>,
+    leavers: Option<Leavers<'_>>,
+) -> Interactions {
     let order = ItemOrder::new((0..20).map(|n| format!("i{n:02}").parse().unwrap()).collect());
     let here = Standpoint::attested("eu".parse().unwrap());
-    let packs = packs();
     let day = NOW.day().unwrap().checked_add(jiff::Span::new().years(2)).unwrap();
     let law = |home: &Jurisdiction| -> Applicable { packs.applicable(home, home, day) };
     let groups = [Rows { reader: replica.reader(), vault: replica.vault.clone() }];
     let permits =
-        |person: &crate::users::Learnable| permitted(&law(&person.facts.home), person, &here);
-    let people = interactions(&groups, &here, &order, 100, &permits).unwrap();
+        |person: &crate::users::Learnable| permitted(&law(&person.facts.home), person, &here, told);
+    let people = interactions(&groups, &here, &order, 100, &permits, leavers).unwrap();
     people.unpin(&here).unwrap()
 }
 
@@ -119,6 +128,48 @@ fn who_may_not_be_learned_from_leaves_no_trace() {
     let gone = replica.builder.put_consent(&reader, &late, choice(Consent::Withdrawn), NOW);
     replica.apply(gone.unwrap()).unwrap();
     assert_eq!(share(&read(&replica)), expected, "withdrawn, and still learned from");
+}
+
+/// Two models may not differ by the few who withdrew between them.
+#[test]
+fn who_leaves_is_not_the_only_one_missing() {
+    let since = Some(UnixMillis(NOW.0 - 500));
+    let count = |replica: &Replica, run: &[u8], since, least| {
+        read_by(replica, packs(), None, Some(Leavers { since, run, least })).people()
+    };
+    let mut replica = adults();
+    assert_eq!(count(&replica, b"run", since, 10), 30, "nobody left");
+    let (reader, one) = (replica.reader(), person("adult-3"));
+    let gone = replica.builder.put_consent(&reader, &one, choice(Consent::Withdrawn), NOW);
+    replica.apply(gone.unwrap()).unwrap();
+    assert_eq!(count(&replica, b"run", since, 10), 20, "nine others are missing too");
+    assert_eq!(count(&replica, b"run", since, 1), 29, "one is enough");
+    assert_eq!(count(&replica, b"run", since, 50), 0, "there are not so many");
+    assert_eq!(count(&replica, b"run", None, 10), 29, "there is no model before");
+    let later = Some(UnixMillis(NOW.0 + 500));
+    assert_eq!(count(&replica, b"run", later, 10), 29, "they left before it was learned");
+    let rows = |run: &[u8]| {
+        let leavers = Some(Leavers { since, run, least: 10 });
+        let people = read_by(&replica, packs(), None, leavers);
+        people.tagged().map(|(tag, _)| tag).collect::<Vec<_>>()
+    };
+    assert_eq!(rows(b"run"), rows(b"run"), "a session that begins anew leaves out the same");
+    assert_ne!(rows(b"run"), rows(b"other"), "each run leaves out others");
+}
+
+/// Where a pack bounds what sums may tell of a person, they are in none that tell more.
+#[test]
+fn a_pack_bounds_what_sums_tell() {
+    let bounded = PACKS[0].replace("[ranking]", "[ranking]\ndp_epsilon_max = 4.0");
+    assert_ne!(bounded, PACKS[0], "the pack has a table for it");
+    let read_packs = || {
+        let texts = [&bounded, PACKS[1], PACKS[2], PACKS[3]];
+        let read = |text: &str| Candidate::Read(Arc::new(PackFile::parse(text).unwrap()));
+        PackSet::lenient(texts.map(read)).0
+    };
+    let replica = adults();
+    let people = |told| read_by(&replica, read_packs(), told, None).people();
+    assert_eq!([people(Some(3.9)), people(Some(4.1)), people(None)], [30, 0, 0]);
 }
 
 /// What is disliked was not taken, and the newest items of a person count.

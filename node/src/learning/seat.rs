@@ -29,10 +29,11 @@ const ITEMS_AT_ONCE: usize = 4096;
 
 /// What every party of a session is told at its beginning.
 pub(super) struct Beginning {
-    pub(super) run: Vec<u8>,
     pub(super) session: Session,
     pub(super) order: Arc<ItemOrder>,
     pub(super) dimensions: usize,
+    /// Items of one person that count at most.
+    pub(super) person_items_max: usize,
 }
 
 /// One round's work, and the model in parts that are made once for all parties.
@@ -41,6 +42,8 @@ pub(super) struct RoundWork {
     pub(super) round: Round,
     pub(super) model: Arc<PooledModel>,
     pub(super) parts: Vec<Vec<u8>>,
+    /// Of all domains.
+    pub(super) people: u64,
 }
 
 /// A party of a session.
@@ -140,7 +143,8 @@ impl Seat {
         let told = async {
             match &mut self.holder {
                 Holder::Here(speaker) => {
-                    speaker.share(work.at, work.round, Arc::clone(&work.model)).await
+                    let model = Arc::clone(&work.model);
+                    speaker.share(work.at, work.round, model, work.people).await
                 }
                 Holder::There { tx, rx } => {
                     ask(tx, Ask::Round(round(work))).await?;
@@ -204,19 +208,19 @@ fn begin(beginning: &Beginning) -> LearnBegin {
     let short = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let session = &beginning.session;
     LearnBegin {
-        run: beginning.run.clone(),
+        run: session.run.clone(),
         session: session.id.to_vec(),
         parties: session.parties.iter().map(|(d, n)| (d.to_string(), n.to_string())).collect(),
         items: short(beginning.order.len()),
         dimensions: short(beginning.dimensions),
-        person_items_max: short(session.person_items_max),
+        person_items_max: short(beginning.person_items_max),
     }
 }
 
 fn round(work: &RoundWork) -> LearnRound {
     let Attempt { round, attempt } = work.at;
     let Round { seed, rate, groups, .. } = work.round;
-    LearnRound { round, attempt, seed, rate, groups }
+    LearnRound { round, attempt, seed, rate, groups, people: work.people }
 }
 
 async fn ask(tx: &mut AnySender, ask: Ask) -> Result<(), Failure> {

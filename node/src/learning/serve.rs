@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bailiwick_core::ids::ItemId;
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{Round, TrainingOptions};
+use bailiwick_core::learning::Round;
 use bailiwick_net::{AnySender, FrameReceiver, Peer};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::peer::learn_ask::Ask;
@@ -86,7 +86,8 @@ impl Learner {
                 Ask::Round(asked) => {
                     let model = Arc::new(model(rx, shape).await?);
                     let at = Attempt { round: asked.round, attempt: asked.attempt };
-                    let share = speaker.share(at, round_of(&asked)?, model).await?;
+                    let round = round_of(&asked, &speaker)?;
+                    let share = speaker.share(at, round, model, asked.people).await?;
                     tell_share(tx, &share).await?;
                 }
                 Ask::Begin(_) | Ask::Items(_) | Ask::Model(_) => {
@@ -109,18 +110,17 @@ fn session_of(begin: LearnBegin) -> Result<Session, Failure> {
     let parties: Result<BTreeMap<_, _>, Failure> = begin.parties.into_iter().map(party).collect();
     Ok(Session {
         id: begin.session.try_into().map_err(|_| invalid("a session's id has 16 bytes"))?,
+        run: begin.run,
         parties: parties?,
-        person_items_max: usize::try_from(begin.person_items_max).unwrap_or_default(),
     })
 }
 
-/// What a round draws. How examples are made and weighed is the same in every run.
-fn round_of(asked: &LearnRound) -> Result<Round, Failure> {
+/// What a round draws. How examples are made and weighed follows from the run's options.
+fn round_of(asked: &LearnRound, speaker: &Speaker) -> Result<Round, Failure> {
     if !(0.0..=1.0).contains(&asked.rate) || asked.groups == 0 || asked.groups > GROUPS_MAX {
         return Err(invalid("the round's rate or groups are out of bounds"));
     }
-    let form = TrainingOptions::default().form;
-    Ok(Round { seed: asked.seed, rate: asked.rate, groups: asked.groups, form })
+    Ok(Round { seed: asked.seed, rate: asked.rate, groups: asked.groups, form: speaker.form() })
 }
 
 async fn items(rx: &mut FrameReceiver, count: u32) -> Result<ItemOrder, Failure> {

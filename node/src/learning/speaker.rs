@@ -3,32 +3,33 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bailiwick_core::ids::{DomainId, NodeName};
+use bailiwick_core::ids::{DomainId, NodeName, UnixMillis};
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{Interactions, PooledModel, Round};
+use bailiwick_core::learning::{Form, Interactions, PooledModel, Round};
 use bailiwick_core::pinned::Pinned;
 use bailiwick_proto::failure::Failure;
 use ring::rand::SystemRandom;
 
 use super::learner::{Learner, SessionId, WITHIN, Withdraw};
 use super::party::{Party, PartyError};
-use super::people::{PeopleError, interactions, permitted};
-use super::{Attempt, ItemOrder, MaskedShare, Offer, RunId, SumError};
+use super::people::{Leavers, PeopleError, interactions, permitted};
+use super::{Attempt, ItemOrder, MaskedShare, Offer, RunId, SumError, Terms, training_options};
+use crate::control;
 
 /// What a session is about.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     pub(super) id: SessionId,
+    pub(super) run: Vec<u8>,
     /// By domain, the node that speaks for it.
     pub(super) parties: BTreeMap<DomainId, NodeName>,
-    /// Items of one person that count at most.
-    pub(super) person_items_max: usize,
 }
 
 /// This node, speaking for its domain.
 pub(super) struct Speaker {
     learner: Arc<Learner>,
     session: Session,
+    terms: Terms,
     offer: Option<Offer>,
     party: Option<Party>,
     _withdraw: Withdraw,
@@ -77,16 +78,23 @@ impl Speaker {
         let (random, domains) = (SystemRandom::new(), session.parties.keys());
         let offer = Offer::new(RunId(session.id), learner.domain(), domains, &random)?;
         let withdraw = learner.offer(session.id, offer.public())?;
-        let (reading, most) = (Arc::clone(learner), session.person_items_max);
-        let read = learner.offload.call(move || reading.read_people(&order, most)).await;
+        let (reading, terms) = (Arc::clone(learner), learner.terms(&session)?);
+        let run = session.run.clone();
+        let read = learner.offload.call(move || reading.read_people(&order, terms, &run)).await;
         let party = read.map_err(|error| given_up(&error))??;
         Ok(Self {
             learner: Arc::clone(learner),
             session,
+            terms,
             offer: Some(offer),
             party: Some(party),
             _withdraw: withdraw,
         })
+    }
+
+    /// How examples are made and weighed.
+    pub(super) fn form(&self) -> Form {
+        self.terms.options.form
     }
 
     fn party(&mut self) -> Result<&mut Party, Failure> {
@@ -118,12 +126,13 @@ impl Speaker {
         at: Attempt,
         round: Round,
         model: Arc<PooledModel>,
+        people: u64,
     ) -> Result<MaskedShare, Failure> {
         // Whoever is dropped while it computes loses the session with the party.
         let lost = || Failure::new(Kind::Broken, "the session is lost");
         let mut party = self.party.take().ok_or_else(lost)?;
         let computed = self.learner.offload.call(move || {
-            let share = party.share(at, &round, &model);
+            let share = party.share(at, &round, &model, people);
             (party, share)
         });
         let (party, share) = computed.await.map_err(|error| given_up(&error))?;
@@ -133,21 +142,47 @@ impl Speaker {
 }
 
 impl Learner {
-    fn read_people(&self, order: &ItemOrder, most: usize) -> Result<Party, PeopleError> {
-        Ok(Party::new(self.learnable(order, most)?, self.here.clone()))
+    /// The terms of the run as the control group has them: the coordinator has no say in how noisy a share is.
+    fn terms(&self, session: &Session) -> Result<Terms, Failure> {
+        let view = self.control.view();
+        let run = view.learning.as_ref().filter(|run| run.run == session.run);
+        let run = run.ok_or_else(|| Failure::new(Kind::Stale, "this run is not under way"))?;
+        let options = training_options(&run.options.unwrap_or_default());
+        let options = options.map_err(|error| Failure::new(error.kind(), error.to_string()))?;
+        Ok(Terms { options, domains: session.parties.len() })
     }
 
-    /// What the people of this domain took who may be learned from, now. Blocks.
+    fn read_people(
+        &self,
+        order: &ItemOrder,
+        terms: Terms,
+        run: &[u8],
+    ) -> Result<Party, PeopleError> {
+        let (view, now) = (self.control.view(), (self.clock)());
+        let budget = terms.options.budget;
+        // With what this run spends: the coordinator notes it before it asks anybody.
+        let told = budget.map(|budget| control::total(&view.privacy, now).epsilon(budget.delta()));
+        let since = view.models.active.as_ref().map(|model| UnixMillis(model.learned_ms));
+        let leavers = Leavers { since, run, least: terms.options.people_min };
+        let most = terms.options.person_items_max;
+        let people = self.learnable(order, most, told, Some(leavers))?;
+        Ok(Party::new(people, self.here.clone(), terms))
+    }
+
+    /// What the people of this domain took who may be learned from, now, by sums that with those before tell `told`
+    /// of each. Blocks.
     pub(super) fn learnable(
         &self,
         order: &ItemOrder,
         most: usize,
+        told: Option<f64>,
+        leavers: Option<Leavers<'_>>,
     ) -> Result<Pinned<Interactions>, PeopleError> {
         let now = (self.clock)();
         let permits = |person: &crate::users::Learnable| {
             let home = &person.facts.home;
-            permitted(&self.law.applicable(home, home, now), person, &self.here)
+            permitted(&self.law.applicable(home, home, now), person, &self.here, told)
         };
-        interactions(&self.people, &self.here, order, most, &permits)
+        interactions(&self.people, &self.here, order, most, &permits, leavers)
     }
 }

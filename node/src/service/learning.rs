@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use bailiwick_core::ids::UnixMillis;
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::TrainingOptions;
+use bailiwick_core::learning::Rho;
 use bailiwick_net::token::Scope;
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::store::control_command::Change;
@@ -14,10 +15,13 @@ use bailiwick_proto::{edge, v1};
 use futures::future::join_all;
 
 use super::State;
-use crate::control::{OutOfBounds, check_options};
+use crate::control::{self, OutOfBounds, check_options};
+use crate::learning::default_options;
 
 /// What the nodes serve is asked of all at once, and waited for no longer.
 const NODES_WITHIN: Duration = Duration::from_millis(800);
+/// The chance that a run tells more than its epsilon says, where it does not say.
+const DELTA_DEFAULT: f64 = 1e-6;
 
 impl State {
     pub(super) async fn start_learning(
@@ -26,15 +30,19 @@ impl State {
     ) -> Result<v1::LearningStatus, Failure> {
         self.caller(call.caller)?.allowed(Scope::ClusterAdmin)?;
         let asked = call.request.unwrap_or_default();
-        let defaults = TrainingOptions::default();
+        let defaults = default_options();
         let options = LearningOptions {
-            dimensions: asked
-                .dimensions
-                .unwrap_or_else(|| u32::try_from(defaults.dimensions).unwrap_or(u32::MAX)),
+            dimensions: asked.dimensions.unwrap_or(defaults.dimensions),
             rounds: asked.rounds.unwrap_or(defaults.rounds),
             seed: asked.seed.unwrap_or(defaults.seed),
             people_min: defaults.people_min,
+            epsilon: asked.epsilon,
+            delta: asked.epsilon.map(|_| asked.delta.unwrap_or(DELTA_DEFAULT)),
+            balance: asked.balance.unwrap_or_default(),
         };
+        if asked.epsilon.is_none() && asked.delta.is_some() {
+            return Err(Failure::invalid("delta", "it goes with epsilon, which is missing"));
+        }
         let bad = |wrong: OutOfBounds| Failure::invalid(wrong.field, wrong.to_string());
         check_options(&options).map_err(bad)?;
         let running = |run: &store::LearningRun| run.phase() == LearningPhase::Running;
@@ -87,6 +95,7 @@ impl State {
             active: view.models.active.as_ref().map(told_model),
             before: view.models.before.last().map(told_model),
             nodes,
+            privacy: Some(told_privacy(&view.privacy, (self.clock)())),
         }
     }
 }
@@ -117,6 +126,28 @@ fn told_run(run: &store::LearningRun) -> v1::LearningRun {
         why: Some(run.why.clone()).filter(|why| !why.is_empty()),
         started_at: moment(run.started_ms),
         changed_at: moment(run.changed_ms),
+        epsilon: run.options.and_then(|options| options.epsilon),
+        delta: run.options.and_then(|options| options.delta),
+        balance: run.options.unwrap_or_default().balance,
+    }
+}
+
+/// The whole is told with the greatest chance that any of its runs has.
+fn told_privacy(ledger: &store::PrivacyLedger, now: UnixMillis) -> v1::PrivacyLedger {
+    let deltas = control::recent(ledger, now).filter(|spent| spent.rho.is_some());
+    let delta = deltas.map(|spent| spent.delta).fold(0.0, f64::max);
+    let told = |spent: &store::PrivacySpent| v1::PrivacySpent {
+        run: hex(&spent.run),
+        at: moment(spent.at_ms),
+        epsilon: spent.rho.map(|rho| Rho(rho).epsilon(spent.delta)),
+        delta: spent.delta,
+    };
+    v1::PrivacyLedger {
+        unit: "a person with all that they took".into(),
+        composition: "zero-concentrated: the rho of runs adds up (Bun and Steinke 2016)".into(),
+        epsilon: if delta > 0.0 { control::total(ledger, now).epsilon(delta) } else { 0.0 },
+        delta,
+        spent: control::recent(ledger, now).map(told).collect(),
     }
 }
 

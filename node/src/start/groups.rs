@@ -277,6 +277,7 @@ impl Opening<'_> {
             clock: Arc::clone(&self.seams.clock),
             offload: self.seams.offload,
             offers: Offers::default(),
+            schedule: self.config.learning,
         })
     }
 

@@ -15,6 +15,7 @@ use bailiwick_net::trust::DomainTrust;
 use bailiwick_net::{Expect, Identity, Role, Supervisor, TrustBundle};
 use bailiwick_node::cluster::Seed;
 use bailiwick_node::config::Config;
+use bailiwick_node::learning::Schedule;
 use bailiwick_node::seal::{Secret, keys};
 use bailiwick_node::seams::{Seams, system_clock};
 use bailiwick_node::service::NodeService;
@@ -153,6 +154,7 @@ impl World {
             state_cache_bytes: Some(1 << 20),
             snapshot_every: 10_000,
             log_segment_bytes: 1 << 20,
+            learning: Schedule::default(),
         }
     }
 
@@ -278,10 +280,16 @@ impl World {
     }
 
     pub async fn start_learning(&self, rounds: u32) {
+        self.start_learning_under(rounds, None).await;
+    }
+
+    pub async fn start_learning_under(&self, rounds: u32, epsilon: Option<f64>) {
         let request = v1::StartLearningRequest {
             rounds: Some(rounds),
             dimensions: Some(16),
             seed: Some(rounds.into()),
+            epsilon,
+            ..v1::StartLearningRequest::default()
         };
         let call = edge::StartLearningCall { caller: self.operator(), request: Some(request) };
         let any = self.alive().next().unwrap();
