@@ -23,12 +23,13 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::learner::{Learner, WITHIN};
-use super::model::{ModelFile, sha256_of};
+use super::model::ModelFile;
 use super::seat::{Beginning, RoundWork, Seat, SeatError};
 use super::speaker::Session;
 use super::wire::model_parts;
 use super::{Attempt, Gathering, ItemOrder, MaskedShare, SumError};
 use crate::control;
+use crate::files::sha256_of;
 
 /// How often the coordinator looks whether there is work, and whether it still leads.
 const EVERY: Duration = Duration::from_millis(500);
