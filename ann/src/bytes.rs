@@ -106,13 +106,17 @@ impl<R: Read> Spring<R> {
         usize::try_from(count).map_err(|_| unusable("it counts more than it holds"))
     }
 
-    pub(crate) fn text(&mut self, bytes: usize) -> Result<String, AnnError> {
-        if bytes as u64 > self.left {
+    /// So many bytes, for which room is made only if they can still come.
+    pub(crate) fn raw(&mut self, count: usize) -> Result<Vec<u8>, AnnError> {
+        if count as u64 > self.left {
             return Err(unusable("it ends too early"));
         }
-        let mut text = vec![0; bytes];
-        self.fill(&mut text)?;
-        String::from_utf8(text).map_err(|_| unusable("a name is not text"))
+        let mut raw = vec![0; count];
+        self.fill(&mut raw).map(|()| raw)
+    }
+
+    pub(crate) fn text(&mut self, bytes: usize) -> Result<String, AnnError> {
+        String::from_utf8(self.raw(bytes)?).map_err(|_| unusable("a name is not text"))
     }
 
     fn fours<T>(&mut self, mut slots: &mut [T], value: fn([u8; 4]) -> T) -> Result<(), AnnError> {

@@ -55,6 +55,14 @@ pub enum AnnError {
     /// Another merge is under way.
     #[error("a merge is already under way")]
     Merging,
+    /// A generation made elsewhere holds too little of what this index holds.
+    #[error("with this generation {left} rows would be fresh or dead, {before} are without it")]
+    NoGain {
+        /// Rows that would wait for a merge.
+        left: usize,
+        /// Rows that wait now.
+        before: usize,
+    },
     /// The query vector's model or metric is not the one the file was made for.
     #[error("the file holds {found}, not {expected}")]
     OtherSpace {
@@ -113,7 +121,7 @@ impl AnnError {
             | Self::Zero
             | Self::RowTooLarge { .. } => Kind::Invalid,
             Self::Full { .. } | Self::Merging => Kind::Overloaded,
-            Self::OtherSpace { .. } => Kind::Stale,
+            Self::OtherSpace { .. } | Self::NoGain { .. } => Kind::Stale,
             Self::Memory { .. } => Kind::Unavailable,
             Self::Hash { .. } | Self::File { .. } | Self::Io { .. } | Self::Build { .. } => {
                 Kind::Broken

@@ -111,6 +111,11 @@ impl Frozen {
         Ok(Self { map, slots, costs, coarse, vectors })
     }
 
+    /// The same generation, its slots under other rows: as many, none twice.
+    pub(crate) fn with_rows(self, rows: Vec<Row>) -> Self {
+        Self { slots: self.slots.renumbered(rows), ..self }
+    }
+
     pub(crate) fn nodes(&self) -> usize {
         self.map.graph.nodes()
     }

@@ -4,6 +4,7 @@
 //! returned, readers never wait. A merge, run in the background, puts fresh vectors into a new frozen
 //! generation and swaps it in at once.
 
+mod adopt;
 pub mod bench;
 mod bitmap;
 mod build;
@@ -48,5 +49,5 @@ pub use merge::Merged;
 pub use options::{Keep, Options};
 pub use plan::Plan;
 pub use space::{DIMENSIONS_MAX, Metric, ROW_LIMIT, Row, Space, VALUE_MAX};
-pub use store::Saved;
+pub use store::{Opened, Saved};
 pub use tune::Tuned;

@@ -1,13 +1,15 @@
 //! Putting fresh vectors into a new frozen generation, beside the searches.
 
-use std::sync::{Arc, TryLockError};
+use std::collections::HashSet;
+use std::sync::{Arc, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use crate::error::AnnError;
 use crate::frozen::{Frozen, Input};
 use crate::live::{Generation, LiveIndex, State, Writer};
 use crate::matrix::Matrix;
-use crate::segment::Segment;
+use crate::segment::{Entry, Segment};
+use crate::space::Row;
 
 /// What a merge did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +23,11 @@ pub struct Merged {
 }
 
 /// Takes the journal away when the merge ends, however it ends.
-struct Journal<'a>(&'a LiveIndex);
+pub(crate) struct Journal<'a>(&'a LiveIndex);
 
 impl<'a> Journal<'a> {
     /// Starts the journal, with the state from which on it counts.
-    fn start(index: &'a LiveIndex) -> (Self, Arc<State>) {
+    pub(crate) fn start(index: &'a LiveIndex) -> (Self, Arc<State>) {
         let mut writer = index.writer();
         writer.journal = Some(Vec::new());
         (Self(index), index.state.load_full())
@@ -44,9 +46,20 @@ impl LiveIndex {
     #[must_use]
     pub fn needs_merge(&self) -> bool {
         let state = self.state.load();
-        let frozen = state.generation.frozen.slots.len();
-        let all = frozen + state.segment.len();
+        let all = state.held();
         state.segment.len() >= self.options.merge_at || (all - state.live) * 5 > all.max(1024)
+    }
+
+    /// Rows that a merge would put right: those in the mutable segment, and the dead.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.state.load().backlog()
+    }
+
+    /// Whether the mutable segment has taken half of what it may.
+    #[must_use]
+    pub fn is_half_full(&self) -> bool {
+        self.pending() >= self.options.pending_max / 2
     }
 
     /// Merges the mutable segment into a new generation and swaps it in. Long: call it from a
@@ -57,11 +70,7 @@ impl LiveIndex {
     /// [`AnnError::Merging`] when one is under way, [`AnnError::Build`] when the builder failed: the
     /// index is then as it was.
     pub fn merge(&self) -> Result<Merged, AnnError> {
-        let _one_at_a_time = match self.merging.try_lock() {
-            Ok(guard) => guard,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Err(AnnError::Merging),
-        };
+        let _one_at_a_time = self.turn()?;
         let began = Instant::now();
         let (journal, state) = Journal::start(self);
         let input = survivors(&state, self.space.dimensions);
@@ -70,26 +79,49 @@ impl LiveIndex {
         let generation = Generation::new(frozen, state.generation.number + 1);
         let merged =
             Merged { generation: generation.number, rows: input.rows.len(), took: began.elapsed() };
-        self.swap(generation, state.segment.len());
+        self.swap(generation, &[], state.segment.len());
         drop(journal);
         Ok(merged)
     }
 
-    /// Makes `generation`, which holds the first `taken` vectors of the segment, the current one.
-    fn swap(&self, generation: Generation, taken: usize) {
+    /// The right to replace the generation, which one has at a time.
+    pub(crate) fn turn(&self) -> Result<MutexGuard<'_, ()>, AnnError> {
+        match self.merging.try_lock() {
+            Ok(guard) => Ok(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(AnnError::Merging),
+        }
+    }
+
+    /// Makes `generation` the current one. It holds what lived when the journal began, but for what is
+    /// `carried` over; of the segment that is the first `taken` vectors.
+    pub(crate) fn swap(&self, generation: Generation, carried: &[Entry<'_>], taken: usize) {
         let mut writer = self.writer();
         let state = self.state.load();
-        for row in writer.journal.iter().flatten() {
-            let slot = generation.frozen.slots.slot(*row);
+        let written: HashSet<Row> = writer.journal.iter().flatten().copied().collect();
+        for &row in &written {
+            let slot = generation.frozen.slots.slot(row);
             _ = slot.is_some_and(|slot| generation.deaths.mark(slot, 0));
         }
-        let left = || state.segment.live(taken, state.now);
+        let carried = || carried.iter().filter(|entry| !written.contains(&entry.row)).copied();
+        let left = || carried().chain(state.segment.live(taken, state.now));
         let segment = Segment::of(self.space.dimensions, left());
         let fresh = left().map(|entry| entry.row).zip(0..).collect();
         *writer = Writer { fresh, journal: None };
         // Sequence numbers begin anew with the new deaths, so they never run out.
         let next = State { generation: Arc::new(generation), segment, now: 0, live: state.live };
         self.state.store(Arc::new(next));
+    }
+}
+
+impl State {
+    /// Vectors, dead ones too.
+    fn held(&self) -> usize {
+        self.generation.frozen.slots.len() + self.segment.len()
+    }
+
+    pub(crate) fn backlog(&self) -> usize {
+        self.segment.len() + (self.held() - self.live)
     }
 }
 

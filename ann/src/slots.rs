@@ -38,6 +38,12 @@ impl Slots {
         Self { rows, first, of_row }
     }
 
+    /// The same slots under other rows: as many, none twice.
+    pub(crate) fn renumbered(self, rows: Vec<Row>) -> Self {
+        debug_assert_eq!(rows.len(), self.rows.len());
+        Self { of_row: OfRow::new(&rows), rows, first: self.first }
+    }
+
     /// Where each node's slots begin, and where the last one's end; none where each has just one.
     pub(crate) fn bounds(&self) -> Option<&[u32]> {
         self.first.as_deref()

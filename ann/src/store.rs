@@ -2,8 +2,8 @@
 //!
 //! Little-endian, in this order: magic, version; the caller's stamp; the space; the frozen generation
 //! (rows in node order, bounds of each node's rows if any has several, vectors, links); the rows of it
-//! that are dead; fresh rows and their vectors; the tuned `ef`, 0 if none; the SHA-256 of all before. Codes are not stored: they
-//! follow from the vectors.
+//! that are dead; fresh rows and their vectors; the caller's note (from version 2 on); the tuned `ef`, 0
+//! if none; the SHA-256 of all before. Codes are not stored: they follow from the vectors.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -23,7 +23,9 @@ use crate::slots::Slots;
 use crate::space::{Metric, ROW_LIMIT, Row, Space};
 
 const MAGIC: [u8; 8] = *b"bailiann";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The first version with a note.
+const WITH_NOTE: u32 = 2;
 /// Bytes of the longest model name that is read.
 const MODEL_BYTES_MAX: usize = 1 << 12;
 
@@ -40,6 +42,17 @@ pub struct Saved {
     pub stamp: u64,
 }
 
+/// An index as its file has it.
+#[derive(Debug)]
+pub struct Opened {
+    /// The index.
+    pub index: LiveIndex,
+    /// What the file held.
+    pub saved: Saved,
+    /// The caller's note.
+    pub note: Vec<u8>,
+}
+
 impl LiveIndex {
     /// Writes the index to `path`, whole or not at all. `stamp` is the caller's: the log index that it
     /// had applied *before* this call, from which a reader of the file catches up.
@@ -47,6 +60,21 @@ impl LiveIndex {
     /// # Errors
     /// [`AnnError::Io`] when the file system refuses.
     pub fn save(&self, path: &Path, stamp: u64) -> Result<Saved, AnnError> {
+        self.save_with(path, stamp, |_| Vec::new())
+    }
+
+    /// As [`LiveIndex::save`], with a note of the caller's, who is told the rows of the frozen generation in
+    /// the file's order. By what it says of them [`LiveIndex::adopt`] can be told which rows they are
+    /// elsewhere.
+    ///
+    /// # Errors
+    /// As [`LiveIndex::save`].
+    pub fn save_with(
+        &self,
+        path: &Path,
+        stamp: u64,
+        note: impl FnOnce(&[Row]) -> Vec<u8>,
+    ) -> Result<Saved, AnnError> {
         let state = self.state.load_full();
         let io = |source| AnnError::Io { path: path.display().to_string(), source };
         let beside = path.with_extension("partial");
@@ -54,6 +82,9 @@ impl LiveIndex {
             let out = File::create(&beside)?;
             let mut sink = Sink::new(BufWriter::new(&out));
             sink.state(&self.space, &state, stamp)?;
+            let note = note(state.generation.frozen.slots.rows());
+            sink.u64(note.len() as u64)?;
+            sink.bytes(&note)?;
             sink.u32(u32::try_from(self.ef.load(Ordering::Relaxed)).unwrap_or_default())?;
             let sealed = sink.seal()?;
             out.sync_all()?;
@@ -79,6 +110,19 @@ impl LiveIndex {
         options: Options,
         expected: Option<&[u8; 32]>,
     ) -> Result<(Self, Saved), AnnError> {
+        Self::open_with(path, space, options, expected).map(|opened| (opened.index, opened.saved))
+    }
+
+    /// As [`LiveIndex::open`], with the caller's note.
+    ///
+    /// # Errors
+    /// As [`LiveIndex::open`].
+    pub fn open_with(
+        path: &Path,
+        space: &Space,
+        options: Options,
+        expected: Option<&[u8; 32]>,
+    ) -> Result<Opened, AnnError> {
         let io = |source| AnnError::Io { path: path.display().to_string(), source };
         let source = File::open(path).map_err(io)?;
         let bytes = source.metadata().map_err(io)?.len();
@@ -86,13 +130,15 @@ impl LiveIndex {
             return Err(AnnError::Memory { needed: bytes, allowed: options.memory_max });
         }
         let mut spring = Spring::new(BufReader::new(source), bytes)?;
+        let version = spring.version()?;
         let (state, stamp) = spring.state(space, options.keep)?;
+        let note = if version < WITH_NOTE { Vec::new() } else { spring.note()? };
         let ef = spring.u32()?;
         let sha256 = spring.check(expected)?;
         let saved = Saved { sha256, bytes, rows: state.live, stamp };
         let index = Self::of(space.clone(), options, state);
         index.ef.store(ef as usize, Ordering::Relaxed);
-        Ok((index, saved))
+        Ok(Opened { index, saved, note })
     }
 }
 
@@ -140,13 +186,23 @@ impl<W: Write> Sink<W> {
 }
 
 impl<R: Read> Spring<R> {
-    fn state(&mut self, space: &Space, keep: Keep) -> Result<(State, u64), AnnError> {
+    fn version(&mut self) -> Result<u32, AnnError> {
         if self.array()? != MAGIC {
             return Err(unusable("it does not begin like one"));
         }
-        if self.u32()? != VERSION {
-            return Err(unusable("it is of another version"));
+        let version = self.u32()?;
+        match (1..=VERSION).contains(&version) {
+            true => Ok(version),
+            false => Err(unusable("it is of another version")),
         }
+    }
+
+    fn note(&mut self) -> Result<Vec<u8>, AnnError> {
+        let count = self.count(1)?;
+        self.raw(count)
+    }
+
+    fn state(&mut self, space: &Space, keep: Keep) -> Result<(State, u64), AnnError> {
         let stamp = self.u64()?;
         let found = self.space()?;
         if found != *space {

@@ -6,8 +6,10 @@ pub mod cluster;
 pub mod config;
 pub mod control;
 pub mod decisions;
+pub mod files;
 #[cfg(feature = "fuzzing")]
 pub mod fuzz;
+pub mod generations;
 pub mod learning;
 pub mod log;
 pub mod mutant;

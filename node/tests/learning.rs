@@ -8,12 +8,12 @@
     reason = "a test that fails panics"
 )]
 
-mod learning_support;
+mod world;
 
 use std::time::{Duration, Instant};
 
 use bailiwick_proto::v1;
-use learning_support::{HOMES, World, unevenness, until};
+use world::{HOMES, World, unevenness, until};
 
 const ITEMS: usize = 40;
 const PEOPLE: usize = 20;

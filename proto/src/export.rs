@@ -77,7 +77,8 @@ macro_rules! exports {
 
 // INVARIANT: nothing here holds what a person did. A token and a receipt are the person's own
 // statements, sent to or from their home; what a domain tells a run of learning is masked, and shows
-// nothing but its shape; models are sums over at least k_min people; the others speak of machines.
+// nothing but its shape; models are sums over at least k_min people, generations of the index are made
+// of items; the others speak of machines.
 exports! {
     peer::Hello,
     peer::ReceiptRequest,

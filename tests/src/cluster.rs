@@ -287,7 +287,13 @@ impl Numbers {
     /// A gauge of a group; none when it is not told.
     #[must_use]
     pub fn of_group(&self, name: &str, group: &str) -> Option<u64> {
-        let start = format!("bailiwick_{name}{{group=\"{group}\"}} ");
+        self.of(name, "group", group)
+    }
+
+    /// A number with one label; none when it is not told.
+    #[must_use]
+    pub fn of(&self, name: &str, label: &str, value: &str) -> Option<u64> {
+        let start = format!("bailiwick_{name}{{{label}=\"{value}\"}} ");
         self.0.lines().find_map(|line| line.strip_prefix(&start))?.parse().ok()
     }
 }

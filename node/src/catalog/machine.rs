@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
+use bailiwick_ann::{Metric, Space};
 use bailiwick_core::limits;
 use bailiwick_proto::store::catalog_command::Change as Command;
 use bailiwick_proto::store::{CatalogCommand, CatalogOutcome, ItemRefusal, ItemRow, SpaceRow};
 use prost::Message as _;
 
-use super::rows::{FORMAT, SPACE_KEY, facts_of, item_key};
+use super::naming;
+use super::rows::{FORMAT, SPACE_KEY, facts_of, item_key, row_of_space};
 use super::shelf::Catalogue;
 use crate::raft::machine::{AppliedAt, Change, Machine, View};
 
 /// The model that vectors belong to while a cluster has one.
 const MODEL: &str = "default";
-/// Scores are cosines.
-const METRIC: &str = "cosine";
 
 /// The state machine of a `catalog-<n>` group.
 pub struct CatalogMachine {
@@ -33,10 +33,14 @@ fn refused(reason: &str) -> CatalogOutcome {
     CatalogOutcome { refused: reason.to_owned(), ..CatalogOutcome::default() }
 }
 
+/// The space, once it is fixed.
+pub(super) fn space(view: &View<'_>) -> Option<SpaceRow> {
+    SpaceRow::decode(view.get(SPACE_KEY)?.as_ref()).ok()
+}
+
 /// The dimensions of the space, which the first vector fixes.
 fn dimensions(view: &View<'_>) -> Option<u32> {
-    let row = view.get(SPACE_KEY)?;
-    SpaceRow::decode(row.as_ref()).ok().map(|space| space.dimensions)
+    space(view).map(|space| space.dimensions)
 }
 
 fn check(item: &ItemRow, dimensions: Option<u32>) -> Result<(), String> {
@@ -82,7 +86,9 @@ fn put_items(items: Vec<ItemRow>, view: &mut View<'_>) -> CatalogOutcome {
 }
 
 fn put_space(dimensions: u32, view: &mut View<'_>) -> Result<(), String> {
-    let space = SpaceRow { format: FORMAT, model: MODEL.into(), dimensions, metric: METRIC.into() };
+    let dimensions = usize::try_from(dimensions).unwrap_or(usize::MAX);
+    let space = Space { model: MODEL.into(), dimensions, metric: Metric::Cosine };
+    let space = row_of_space(&space);
     view.put(SPACE_KEY, space.encode_to_vec()).map_err(|refusal| refusal.to_string())
 }
 
@@ -96,7 +102,7 @@ fn delete_item(item: &str, view: &mut View<'_>) -> CatalogOutcome {
 }
 
 impl Machine for CatalogMachine {
-    fn apply(&self, _: AppliedAt, command: &[u8], view: &mut View<'_>) -> Vec<u8> {
+    fn apply(&self, at: AppliedAt, command: &[u8], view: &mut View<'_>) -> Vec<u8> {
         let outcome = match CatalogCommand::decode(command) {
             Err(_) => refused("the command could not be read"),
             Ok(command) if command.format > FORMAT => refused("the command is of a newer version"),
@@ -105,6 +111,12 @@ impl Machine for CatalogMachine {
             }
             Ok(CatalogCommand { change: Some(Command::DeleteItem(delete)), .. }) => {
                 delete_item(&delete.item, view)
+            }
+            Ok(CatalogCommand { change: Some(Command::NameGeneration(naming)), .. }) => {
+                match naming::apply(naming, at.index, view) {
+                    Ok(()) => CatalogOutcome { changed: 1, ..CatalogOutcome::default() },
+                    Err(why) => refused(&why),
+                }
             }
             Ok(CatalogCommand { change: None, .. }) => refused("the command is empty"),
         };

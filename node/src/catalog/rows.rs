@@ -1,12 +1,16 @@
 //! The catalogue's rows, and their two other forms: the public message and ranking's facts.
 
+use bailiwick_ann::{AnnError, Metric, Space};
 use bailiwick_core::ids::{ItemId, Jurisdiction, UnixMillis};
 use bailiwick_core::ranking::ItemFacts;
-use bailiwick_proto::store::ItemRow;
+use bailiwick_proto::store::{ItemRow, SpaceRow};
 use bailiwick_proto::v1;
 
 /// The version of the catalogue's commands and rows.
 pub const FORMAT: u32 = 1;
+
+/// Scores are cosines.
+const METRIC: &str = "cosine";
 
 /// The rows of the group's tree, by the first byte of their key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +19,8 @@ pub(super) enum RowKind {
     Item,
     /// `s` -> the space of the vectors
     Space,
+    /// `g` -> the latest generation of the index
+    Generation,
 }
 
 impl RowKind {
@@ -22,6 +28,7 @@ impl RowKind {
         match key.first() {
             Some(b'i') => Some(Self::Item),
             Some(b's') => Some(Self::Space),
+            Some(b'g') => Some(Self::Generation),
             _ => None,
         }
     }
@@ -34,6 +41,24 @@ pub(super) fn item_key(item: &str) -> Vec<u8> {
 
 /// The key of the space's row.
 pub(super) const SPACE_KEY: &[u8] = b"s";
+/// The key of the generation's row.
+pub(super) const GENERATION_KEY: &[u8] = b"g";
+
+/// The row of a space.
+#[must_use]
+pub fn row_of_space(space: &Space) -> SpaceRow {
+    let dimensions = u32::try_from(space.dimensions).unwrap_or(u32::MAX);
+    SpaceRow { format: FORMAT, model: space.model.clone(), dimensions, metric: METRIC.into() }
+}
+
+/// The space that a row describes.
+///
+/// # Errors
+/// [`AnnError::Dimensions`] when there is no such space.
+pub(super) fn space_of(row: SpaceRow) -> Result<Space, AnnError> {
+    let dimensions = usize::try_from(row.dimensions).unwrap_or(usize::MAX);
+    Space::new(row.model, dimensions, Metric::Cosine)
+}
 
 /// The item of an item row's key.
 pub(super) fn item_of(key: &[u8]) -> Option<ItemId> {

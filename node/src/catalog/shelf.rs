@@ -2,20 +2,19 @@
 //!
 //! Derived from the group's rows alone, so it can always be built anew.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use bailiwick_ann::{AnnError, LiveIndex, Metric, Options, Space};
-use bailiwick_core::ids::{ItemId, UnixMillis};
+use bailiwick_ann::{AnnError, LiveIndex};
+use bailiwick_core::ids::ItemId;
 use bailiwick_core::learning::ItemLists;
 use bailiwick_core::ranking::{ItemFacts, Row, Shelf};
-use bailiwick_proto::store::{ItemRow, SpaceRow};
+use bailiwick_proto::store::{GenerationManifest, ItemRow};
 use bailiwick_proto::v1;
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::rows::{self, RowKind, SPACE_KEY};
+use super::inner::{Inner, Learned};
+use super::rows::{self, GENERATION_KEY, SPACE_KEY};
 use crate::learning::model::ServedModel;
 use crate::raft::machine::Reader;
 
@@ -36,33 +35,6 @@ pub struct Catalogue {
     inner: RwLock<Inner>,
 }
 
-#[derive(Default)]
-struct Inner {
-    rows: HashMap<ItemId, Row>,
-    shelf: Vec<Option<Entry>>,
-    editorial: BTreeMap<(u32, ItemId), Row>,
-    newest: BTreeSet<(Reverse<UnixMillis>, Row)>,
-    categories: HashMap<String, BTreeSet<Row>>,
-    index: Option<Arc<LiveIndex>>,
-    learned: Option<Learned>,
-    applied: u64,
-    live: usize,
-}
-
-/// The model that is served, and which of its numbers stands for which row.
-struct Learned {
-    model: Arc<ServedModel>,
-    rows: Vec<Option<Row>>,
-    numbers: Vec<Option<u32>>,
-    /// What the people of this domain take together, by the model's numbers.
-    lists: Option<Arc<ItemLists>>,
-}
-
-struct Entry {
-    facts: ItemFacts,
-    vector: Option<Box<[f32]>>,
-}
-
 impl Catalogue {
     /// A consistent view for one request. Writers wait meanwhile, so it is never held over an await.
     pub fn view(&self) -> ShelfView<'_> {
@@ -77,6 +49,11 @@ impl Catalogue {
     /// The index, once there is a first vector.
     pub fn index(&self) -> Option<Arc<LiveIndex>> {
         self.view().0.index.clone()
+    }
+
+    /// The latest generation of the index that the group has named.
+    pub fn generation(&self) -> Option<Arc<GenerationManifest>> {
+        self.view().0.generation.clone()
     }
 
     /// The public form of an item, from the group's rows.
@@ -139,8 +116,10 @@ impl Catalogue {
 
     pub(super) fn reload(&self, reader: &Reader, applied: u64) {
         let mut fresh = Inner::default();
-        if let Ok(Some(space)) = reader.get(SPACE_KEY) {
-            fresh.take(SPACE_KEY, Some(&space));
+        for key in [SPACE_KEY, GENERATION_KEY] {
+            if let Ok(Some(value)) = reader.get(key) {
+                fresh.take(key, Some(&value));
+            }
         }
         let mut after: Option<Bytes> = None;
         while let Ok(page) = reader.scan_prefix(b"i", after.as_deref(), PAGE) {
@@ -153,143 +132,6 @@ impl Catalogue {
         let learned = inner.learned.take();
         fresh.serve(learned);
         *inner = fresh;
-    }
-}
-
-impl Learned {
-    /// Notes the row of an item, if the model knows the item.
-    fn note(&mut self, item: &ItemId, row: Row) {
-        let Some(number) = self.model.number(item) else { return };
-        if let Some(place) = self.rows.get_mut(number as usize) {
-            *place = Some(row);
-        }
-        let at = row as usize;
-        if self.numbers.len() <= at {
-            self.numbers.resize(at + 1, None);
-        }
-        if let Some(place) = self.numbers.get_mut(at) {
-            *place = Some(number);
-        }
-    }
-}
-
-impl Inner {
-    /// Matches the rows that are there with a model's numbers; later ones are noted as they come.
-    fn serve(&mut self, learned: Option<Learned>) {
-        self.learned = learned.map(|mut learned| {
-            learned.rows.fill(None);
-            learned.numbers.clear();
-            self.rows.iter().for_each(|(item, row)| learned.note(item, *row));
-            learned
-        });
-    }
-
-    fn take(&mut self, key: &[u8], value: Option<&Bytes>) {
-        match (RowKind::of(key), value) {
-            (Some(RowKind::Space), Some(value)) => self.open_space(value),
-            (Some(RowKind::Item), Some(value)) => match ItemRow::decode(value.clone()) {
-                Ok(row) => self.put(row),
-                Err(error) => tracing::error!(%error, "an item row can't be read"),
-            },
-            (Some(RowKind::Item), None) => {
-                if let Some(item) = rows::item_of(key) {
-                    self.remove(&item);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn open_space(&mut self, value: &Bytes) {
-        let Ok(row) = SpaceRow::decode(value.clone()) else { return };
-        let dimensions = usize::try_from(row.dimensions).unwrap_or_default();
-        if self.index.as_ref().is_some_and(|index| index.space().dimensions == dimensions) {
-            return;
-        }
-        let index = Space::new(row.model, dimensions, Metric::Cosine)
-            .and_then(|space| LiveIndex::new(space, Options::default()));
-        match index {
-            Ok(index) => self.index = Some(Arc::new(index)),
-            Err(error) => tracing::error!(%error, "the catalogue's vector space can't be opened"),
-        }
-    }
-
-    fn put(&mut self, row: ItemRow) {
-        let Some(facts) = rows::facts_of(&row) else { return };
-        let at = self.row_of(&facts.id);
-        self.forget_order(at);
-        self.order(at, &facts);
-        let vector = self.put_vector(at, &row.vector);
-        if let Some(place) = self.shelf.get_mut(at as usize) {
-            self.live += usize::from(place.is_none());
-            *place = Some(Entry { facts, vector });
-        }
-    }
-
-    fn put_vector(&mut self, at: Row, vector: &[f32]) -> Option<Box<[f32]>> {
-        let index = self.index.as_ref()?;
-        if vector.is_empty() {
-            index.remove(at);
-            return None;
-        }
-        match index.upsert(at, vector) {
-            Ok(()) => index.vector(at).map(Vec::into_boxed_slice),
-            Err(error) => {
-                // Committed, so it can't be refused any more; the item is served without its vector.
-                tracing::warn!(%error, "an item's vector is not indexed");
-                index.remove(at);
-                None
-            }
-        }
-    }
-
-    /// The row of an item, a new one if it has none. Rows are never reused.
-    fn row_of(&mut self, item: &ItemId) -> Row {
-        if let Some(&row) = self.rows.get(item) {
-            return row;
-        }
-        let row = Row::try_from(self.shelf.len()).unwrap_or(Row::MAX);
-        self.shelf.push(None);
-        self.rows.insert(item.clone(), row);
-        if let Some(learned) = &mut self.learned {
-            learned.note(item, row);
-        }
-        row
-    }
-
-    fn order(&mut self, at: Row, facts: &ItemFacts) {
-        if let Some(rank) = facts.editorial_rank {
-            self.editorial.insert((rank, facts.id.clone()), at);
-        }
-        self.newest.insert((Reverse(facts.published.unwrap_or_default()), at));
-        for category in &facts.category {
-            self.categories.entry(category.clone()).or_default().insert(at);
-        }
-    }
-
-    fn forget_order(&mut self, at: Row) {
-        let Some(Some(old)) = self.shelf.get(at as usize) else { return };
-        if let Some(rank) = old.facts.editorial_rank {
-            self.editorial.remove(&(rank, old.facts.id.clone()));
-        }
-        self.newest.remove(&(Reverse(old.facts.published.unwrap_or_default()), at));
-        for category in &old.facts.category {
-            if let Some(rows) = self.categories.get_mut(category) {
-                rows.remove(&at);
-            }
-        }
-    }
-
-    fn remove(&mut self, item: &ItemId) {
-        let Some(at) = self.rows.get(item).copied() else { return };
-        self.forget_order(at);
-        if let Some(place) = self.shelf.get_mut(at as usize) {
-            self.live -= usize::from(place.is_some());
-            *place = None;
-        }
-        if let Some(index) = &self.index {
-            index.remove(at);
-        }
     }
 }
 

@@ -19,6 +19,7 @@ use prost::Message as _;
 
 use super::wire::GroupFrame;
 use super::{Group, Groups};
+use crate::catalog;
 use crate::control::{ControlState, may_propose};
 use crate::mutant::{Mutant, planted};
 use crate::raft::address;
@@ -127,6 +128,10 @@ impl Incoming {
             let command = ControlCommand::decode(propose.command.as_slice());
             let command = command.map_err(|error| unreadable(&error))?;
             may_propose(&from.identity().site(), &command, &self.control.view())
+                .map_err(|why| Failure::new(Kind::Refused, why))?;
+        }
+        if matches!(group.id(), GroupId::Catalog(_)) {
+            catalog::may_propose(from.name(), &propose.command)
                 .map_err(|why| Failure::new(Kind::Refused, why))?;
         }
         let done = group.propose_here(propose.command.into(), WITHIN).await?;

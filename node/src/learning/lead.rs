@@ -24,11 +24,12 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::sleep;
 
 use super::learner::{Learner, WITHIN};
-use super::model::{ModelFile, sha256_of};
+use super::model::ModelFile;
 use super::seat::{Beginning, RoundWork, Seat, SeatError};
 use super::speaker::Session;
 use super::wire::model_parts;
 use super::{Attempt, Gathering, ItemOrder, MaskedShare, SumError, training_options};
+use crate::files::sha256_of;
 
 /// Between two sessions of a run.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -20,6 +20,7 @@ use super::people::Rows;
 use crate::catalog::Catalogue;
 use crate::cluster::Groups;
 use crate::control::ControlState;
+use crate::files::Exchange;
 use crate::raft::offload::Offload;
 use crate::seams::Clock;
 use crate::service::Law;
@@ -69,6 +70,8 @@ pub struct Learner {
     pub law: Arc<Law>,
     /// The items.
     pub catalogue: Arc<Catalogue>,
+    /// How files come from peers.
+    pub exchange: Arc<Exchange>,
     /// The models on this node's disk.
     pub models: Models,
     /// The clock.

@@ -9,7 +9,7 @@ use bailiwick_core::pinned::{PinRefusal, Pinned, Standpoint};
 use bailiwick_core::policy::{ADULT, Applicable, EventStore, decide_under};
 
 use super::ItemOrder;
-use super::model::sha256_of;
+use crate::files::sha256_of;
 use crate::seal::PersonKey;
 use crate::store::reader::Reader;
 use crate::users::read::{self, ReadError};

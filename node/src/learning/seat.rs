@@ -6,7 +6,6 @@ use std::time::Duration;
 use bailiwick_core::ids::{DomainId, NodeName};
 use bailiwick_core::kind::Kind;
 use bailiwick_core::learning::{PooledModel, Round};
-use bailiwick_net::link::AnyLink;
 use bailiwick_net::{AnySender, FrameReceiver, Lane, LaneKind};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::peer::learn_ask::Ask;
@@ -21,6 +20,7 @@ use super::learner::{FORMAT, Learner, SESSION};
 use super::speaker::{Session, Speaker};
 use super::wire::Parts;
 use super::{Attempt, ItemOrder, MaskedShare};
+use crate::files::bulk;
 
 /// A party may take this long to read its people, and for a round.
 const STEP_WITHIN: Duration = Duration::from_secs(300);
@@ -186,22 +186,6 @@ async fn open(
     }
     ready(&mut rx).await?;
     Ok(Holder::There { tx, rx })
-}
-
-/// A stream for bulk to a peer of either side.
-pub(super) async fn bulk(
-    link: &AnyLink,
-    lane: Lane,
-) -> Result<(AnySender, FrameReceiver), Failure> {
-    let opened = match link {
-        AnyLink::Domestic(link) => {
-            link.bulk(lane).await.map(|(tx, rx)| (AnySender::Domestic(tx), rx))
-        }
-        AnyLink::Foreign(link) => {
-            link.bulk(lane).await.map(|(tx, rx)| (AnySender::Foreign(tx), rx))
-        }
-    };
-    opened.map_err(|error| lost(&error))
 }
 
 fn begin(beginning: &Beginning) -> LearnBegin {

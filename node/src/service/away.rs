@@ -14,6 +14,7 @@ use prost::Message as _;
 
 use super::State;
 use crate::cluster::PeerServices;
+use crate::generations::GENERATION;
 use crate::learning;
 
 /// A fresh receipt, from home.
@@ -153,7 +154,8 @@ impl PeerServices for State {
         Box::pin(async move {
             match number {
                 learning::SESSION => self.learning.serve(from, tx, rx).await,
-                learning::MODEL => learning::model::send(&self.learning, tx, rx).await,
+                learning::MODEL => self.learning.send_model(tx, rx).await,
+                GENERATION => self.generations.send(tx, rx).await,
                 other => {
                     let words = format!("there is no bulk lane {other}");
                     let _ = tx.fail(&Failure::new(Kind::Invalid, words)).await;

@@ -19,6 +19,7 @@ use crate::catalog::Catalogue;
 use crate::cluster::{Groups, Heard};
 use crate::control::ControlState;
 use crate::decisions::Decisions;
+use crate::generations::Generations;
 use crate::learning::Learner;
 use crate::raft::offload::Offload;
 use crate::receipt::{ReceiptKeys, ReceiptSigner};
@@ -83,6 +84,8 @@ pub struct State {
     pub law: Arc<Law>,
     /// Learning, and the models that come of it.
     pub learning: Arc<Learner>,
+    /// Generations of the item index.
+    pub generations: Arc<Generations>,
     /// Homes elsewhere.
     pub away: Away,
     /// Every domain's public key of receipts.

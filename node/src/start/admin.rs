@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 
 use super::error::StartError;
 use crate::cluster::Group;
+use crate::generations::How;
 use crate::service::State;
 
 /// A replica that was confirmed longer ago than this has not caught up.
@@ -153,6 +154,7 @@ impl Collector for Numbers {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         self.encode_groups(&mut encoder)?;
         self.encode_catalogue(&mut encoder)?;
+        self.encode_generations(&mut encoder)?;
         self.encode_net(&mut encoder)
     }
 }
@@ -189,6 +191,20 @@ impl Numbers {
             ConstGauge::new(value).encode(metric)?;
         }
         Ok(())
+    }
+
+    fn encode_generations(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Generations of the item index, by what this node did with them";
+        let kind = MetricType::Counter;
+        let mut family = encoder.encode_descriptor("index_generations", help, None, kind)?;
+        How::ALL.iter().try_for_each(|how| {
+            let count = ConstCounter::new(self.0.generations.counts.of(*how));
+            count.encode(family.encode_family(&[("how", how.as_str())])?)
+        })?;
+        let pending = self.0.catalogue.index().map_or(0, |index| index.pending());
+        let help = "Vectors that wait for the next generation";
+        let metric = encoder.encode_descriptor("index_pending", help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::try_from(pending).unwrap_or(i64::MAX)).encode(metric)
     }
 
     fn encode_net(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {

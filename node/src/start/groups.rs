@@ -6,20 +6,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bailiwick_core::ids::GroupId;
-use bailiwick_core::pinned::Standpoint;
 use bailiwick_net::token::TokenVerifier;
 use bailiwick_net::{Identity, Mesh, Peer, Supervisor, TrustBundle};
 use bailiwick_proto::peer::Hello;
 
 use super::error::StartError;
-use crate::buffer::{BufferBounds, EventBuffer};
 use crate::catalog::{CatalogMachine, Catalogue};
 use crate::cluster::{Admit, Factory, Group, Groups, Heard, Incoming};
 use crate::config::Config;
 use crate::control::{ControlMachine, ControlState};
-use crate::decisions::Decisions;
-use crate::learning::model::Models;
-use crate::learning::{Learner, Offers, Rows};
 use crate::log::{LogOptions, SegmentLog};
 use crate::raft::config;
 use crate::raft::group_machine::{GroupMachine, GroupParts, Offload, OpenError};
@@ -27,15 +22,12 @@ use crate::raft::guard::placement_guard;
 use crate::raft::log_storage::GroupLog;
 use crate::raft::machine::Machine;
 use crate::raft::types::Raft;
-use crate::receipt::{ReceiptKeys, ReceiptSigner};
-use crate::recommend::Popularity as DomainPopularity;
-use crate::revision::RevisionKeys;
 use crate::seal::keys::{DomainKeys, receipt_public};
-use crate::seal::{Entropy, KeyRing, Secret};
+use crate::seal::{KeyRing, Secret};
 use crate::seams::{Seams, Writing, write_paced};
-use crate::service::{Away, Household, Law, People, State, Timing};
+use crate::service::State;
 use crate::store::{DataDir, Store, StoreOptions};
-use crate::users::{self, Builder, Popularity, UsersMachine, Vault};
+use crate::users::{self, Popularity, UsersMachine, Vault};
 
 /// The encodings that this build reads and writes.
 pub(super) const CLUSTER_VERSION: u32 = 1;
@@ -101,10 +93,10 @@ struct Opened {
 }
 
 /// The machines' shared, derived state.
-struct Derived {
-    control: Arc<ControlState>,
-    catalogue: Arc<Catalogue>,
-    homes: Vec<(Arc<Vault>, Arc<Popularity>)>,
+pub(super) struct Derived {
+    pub(super) control: Arc<ControlState>,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) homes: Vec<(Arc<Vault>, Arc<Popularity>)>,
 }
 
 impl Derived {
@@ -253,34 +245,6 @@ impl Opening<'_> {
         Ok(Groups::new(groups))
     }
 
-    fn learner(
-        &self,
-        derived: &Derived,
-        groups: &Groups,
-        households: &[Household],
-        law: &Arc<Law>,
-    ) -> Result<Learner, StartError> {
-        let rows = |household: &Household| Rows {
-            reader: household.group.reader().clone(),
-            vault: Arc::clone(&household.vault),
-        };
-        Ok(Learner {
-            name: self.identity.name.clone(),
-            here: Standpoint::attested(self.identity.domain.clone()),
-            mesh: Arc::clone(&self.mesh),
-            control: Arc::clone(&derived.control),
-            groups: groups.clone(),
-            people: households.iter().map(rows).collect(),
-            law: Arc::clone(law),
-            catalogue: Arc::clone(&derived.catalogue),
-            models: Models::open(&self.config.data_dir.join("models"))?,
-            clock: Arc::clone(&self.seams.clock),
-            offload: self.seams.offload,
-            offers: Offers::default(),
-            schedule: self.config.learning,
-        })
-    }
-
     fn hello(&self, disk: &Disk, opened: &[Opened]) -> Arc<dyn Fn() -> Hello + Send + Sync> {
         let raft_id = disk.dir.raft_id();
         let (addresses, clock) = (self.addresses, Arc::clone(&self.seams.clock));
@@ -323,74 +287,6 @@ impl Opening<'_> {
             }),
         })
     }
-
-    #[allow(clippy::too_many_arguments)] // the parts of a node come together here, once
-    fn state(
-        &self,
-        secret: crate::seal::DomainSecret,
-        receipt: &Secret,
-        cluster_key: &Secret,
-        verifier: TokenVerifier,
-        derived: Derived,
-        groups: &Groups,
-        heard: Arc<Heard>,
-    ) -> Result<Arc<State>, StartError> {
-        let domain = self.identity.domain.clone();
-        let timing = Timing::default();
-        let control_group = groups.get(&GroupId::Control).cloned();
-        let control_group = control_group.ok_or_else(|| StartError::Domain(domain.to_string()))?;
-        let keys =
-            self.bundle.domains.iter().map(|(name, trust)| (name.clone(), trust.receipt_key));
-        let Seams { clock, entropy, offload, .. } = self.seams.clone();
-        let folder = self.config.data_dir.join("buffer");
-        let buffer = EventBuffer::open(&folder, BufferBounds::default(), offload)?;
-        let folder = self.config.data_dir.join("decisions");
-        let decisions = Decisions::open(&folder, self.tasks, offload)?;
-        let law = Law::new(Arc::clone(&derived.control), control_group, timing.policy_lease);
-        let law = Arc::new(law);
-        let households = households(derived.homes.clone(), groups, &entropy);
-        let learning = Arc::new(self.learner(&derived, groups, &households, &law)?);
-        let revisions = RevisionKeys::new(cluster_key, domain.clone(), &secret);
-        Ok(Arc::new(State {
-            identity: self.identity.clone(),
-            standpoint: Standpoint::attested(domain.clone()),
-            mesh: Arc::clone(&self.mesh),
-            heard,
-            law,
-            learning,
-            control: derived.control,
-            catalogue: derived.catalogue,
-            people: People::new(secret, households),
-            popularity: DomainPopularity::default(),
-            groups: groups.clone(),
-            verifier,
-            anonymous_service: self.config.anonymous_service,
-            away: Away::default(),
-            receipts: ReceiptKeys::new(keys.collect()),
-            signer: ReceiptSigner::new(domain, receipt)?,
-            revisions,
-            decisions,
-            buffer: Arc::new(buffer),
-            timing,
-            clock,
-            entropy,
-            offload,
-        }))
-    }
-}
-
-fn households(
-    homes: Vec<(Arc<Vault>, Arc<Popularity>)>,
-    groups: &Groups,
-    entropy: &Arc<dyn Entropy>,
-) -> Vec<Household> {
-    let household = |(vault, popularity): (Arc<Vault>, Arc<Popularity>)| {
-        let group = groups.get(vault.group()).cloned()?;
-        let entropy = Box::new(Arc::clone(entropy));
-        let builder = Builder::with_entropy(Arc::clone(&vault), entropy);
-        Some(Household { group, builder, vault, popularity })
-    };
-    homes.into_iter().filter_map(household).collect()
 }
 
 fn open_group(

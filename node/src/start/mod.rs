@@ -4,6 +4,7 @@
 //! Raft, then peers, then the stores, so that nothing answers from a store that has closed.
 
 mod admin;
+mod assemble;
 mod error;
 mod groups;
 mod tasks;

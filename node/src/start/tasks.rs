@@ -18,6 +18,7 @@ use super::groups::{Addresses, CLUSTER_VERSION, Running};
 use crate::cluster::{Group, hello_loop, initialise, keep_members, register};
 use crate::config::Config;
 use crate::control::{ControlState, NodeRecord};
+use crate::generations::keep_index;
 use crate::learning::model::keep_model;
 use crate::learning::{coordinate, keep_lists};
 use crate::mutant::{Mutant, planted};
@@ -30,7 +31,7 @@ const USERS_FRESH_EVERY: Duration = Duration::from_millis(400);
 const WIDE_FRESH_EVERY: Duration = Duration::from_secs(1);
 /// Confirming may take this long.
 const FRESH_WITHIN: Duration = Duration::from_secs(1);
-/// How often the buffer and the index are looked after.
+/// How often the buffer is looked after.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 /// How often the registry is looked at for new addresses.
 const BOOK_EVERY: Duration = Duration::from_secs(1);
@@ -58,7 +59,7 @@ pub(super) fn start(
     tasks.spawn_droppable("model", keep_model(Arc::clone(&state.learning)));
     tasks.spawn_droppable("lists", keep_lists(Arc::clone(&state.learning)));
     tasks.spawn_droppable("learning", coordinate(Arc::clone(&state.learning)));
-    tasks.spawn_droppable("index", keep_index(Arc::clone(state), tasks.clone()));
+    tasks.spawn_droppable("index", keep_index(Arc::clone(&state.generations), tasks.clone()));
 }
 
 fn start_group(config: &Config, state: &Arc<State>, group: &Arc<Group>, tasks: &Supervisor) {
@@ -117,23 +118,6 @@ async fn keep_buffer(state: Arc<State>) {
     loop {
         ticks.tick().await;
         state.flush_buffer().await;
-    }
-}
-
-/// Merges the index's fresh vectors in the background; searches and writes go on meanwhile.
-async fn keep_index(state: Arc<State>, tasks: Supervisor) {
-    let mut ticks = interval(FLUSH_EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let Some(index) = state.catalogue.index().filter(|index| index.needs_merge()) else {
-            continue;
-        };
-        match tasks.spawn_blocking("merge", move || index.merge()).join().await {
-            Ok(Ok(merged)) => tracing::info!(?merged, "merged the index"),
-            Ok(Err(error)) => tracing::error!(%error, "the index was not merged"),
-            Err(_) => return,
-        }
     }
 }
 

@@ -10,11 +10,10 @@ mod keep;
 mod served;
 mod shelf;
 
-pub use fetch::send;
 pub use file::{ModelFile, ModelFileError};
 pub use keep::keep_model;
 pub use served::ServedModel;
-pub use shelf::{Models, sha256_of};
+pub use shelf::Models;
 
 #[cfg(test)]
 mod tests;

@@ -1,22 +1,14 @@
 //! The models on a node's disk, by hash, and which of them is served.
 
 use std::fs;
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_proto::store::ModelManifest;
-use sha2::{Digest as _, Sha256};
 
 use super::{ModelFile, ServedModel};
+use crate::files::{Content, Folder, sha256_of};
 use crate::store::StoreError;
-use crate::store::durable::sync_parent;
-
-/// The hash that names a file.
-#[must_use]
-pub fn sha256_of(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
-}
 
 /// What is kept in memory: the model that is served, and the one before, so that a rollback is at once.
 #[derive(Default)]
@@ -27,34 +19,35 @@ struct Held {
 
 /// The models of a node.
 pub struct Models {
-    path: PathBuf,
+    folder: Arc<Folder>,
     held: Mutex<Held>,
 }
 
+/// What a manifest names; a hash that is none names nothing that there is.
+pub(super) fn content_of(manifest: &ModelManifest) -> Result<Content, StoreError> {
+    Content::named(&manifest.sha256, manifest.length).ok_or_else(|| StoreError::Damaged {
+        what: "a model's manifest".to_owned(),
+        why: "its hash has not 32 bytes".to_owned(),
+    })
+}
+
 impl Models {
-    /// The models in a folder, which is made. Parts of files that never arrived are removed.
+    /// The models in a folder, which is made.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        fs::create_dir_all(path).map_err(StoreError::io("create", path))?;
-        for file in files(path)? {
-            if file.extension().is_some_and(|ending| ending == "part") {
-                fs::remove_file(&file).map_err(StoreError::io("remove", &file))?;
-            }
-        }
-        Ok(Self { path: path.to_owned(), held: Mutex::default() })
+        Ok(Self { folder: Arc::new(Folder::open(path, "model")?), held: Mutex::default() })
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a model's file is, if it is there.
+    /// Their files.
     #[must_use]
-    pub fn file(&self, sha256: &[u8]) -> PathBuf {
-        let name: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.path.join(name).with_extension("model")
+    pub fn folder(&self) -> &Arc<Folder> {
+        &self.folder
     }
 
     /// Keeps a file's bytes under their hash, durably. Blocks on the disk.
@@ -62,22 +55,17 @@ impl Models {
     /// # Errors
     /// [`StoreError`]; [`StoreError::Damaged`] when the bytes are not those that `sha256` names.
     pub fn put(&self, sha256: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.file(sha256);
-        let damaged = |why: &str| StoreError::Damaged {
-            what: path.display().to_string(),
-            why: why.to_owned(),
+        let damaged = |why: String| {
+            let what = self.folder.file(sha256).display().to_string();
+            StoreError::Damaged { what, why }
         };
-        if sha256_of(bytes) != sha256 {
-            return Err(damaged("it is not what its name says"));
-        }
-        ModelFile::decode(bytes).map_err(|error| damaged(&error.to_string()))?;
-        let part = path.with_extension("part");
-        let mut file = fs::File::create(&part).map_err(StoreError::io("create", &part))?;
-        file.write_all(bytes)
-            .and_then(|()| file.sync_all())
-            .map_err(StoreError::io("write", &part))?;
-        fs::rename(&part, &path).map_err(StoreError::io("rename to", &path))?;
-        sync_parent(&path)
+        ModelFile::decode(bytes).map_err(|error| damaged(error.to_string()))?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let content = Content::named(sha256, length);
+        let content = content.ok_or_else(|| damaged("its hash has not 32 bytes".to_owned()))?;
+        let mut arrival = self.folder.begin(content)?;
+        arrival.write(bytes)?;
+        arrival.finish()
     }
 
     /// Reads a model. A file that is not what the manifest says is removed, so that it is fetched again;
@@ -86,7 +74,7 @@ impl Models {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn read(&self, manifest: &ModelManifest) -> Result<Option<ModelFile>, StoreError> {
-        let path = self.file(&manifest.sha256);
+        let path = self.folder.file(&manifest.sha256);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -98,7 +86,7 @@ impl Models {
             Ok(model) if whole => Ok(Some(model)),
             _ => {
                 tracing::error!(path = %path.display(), "a model's file is torn: fetched again");
-                fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+                self.folder.remove(&manifest.sha256)?;
                 Ok(None)
             }
         }
@@ -112,14 +100,7 @@ impl Models {
         &self,
         manifests: impl IntoIterator<Item = &'a ModelManifest>,
     ) -> Result<(), StoreError> {
-        let named: Vec<PathBuf> = manifests.into_iter().map(|m| self.file(&m.sha256)).collect();
-        for file in files(&self.path)? {
-            let model = file.extension().is_some_and(|ending| ending == "model");
-            if model && !named.contains(&file) {
-                fs::remove_file(&file).map_err(StoreError::io("remove", &file))?;
-            }
-        }
-        Ok(())
+        self.folder.keep(manifests.into_iter().map(|manifest| manifest.sha256.as_slice()))
     }
 
     /// The hash of the model that is served.
@@ -148,9 +129,4 @@ impl Models {
     pub fn before(&self, sha256: &[u8]) -> Option<Arc<ServedModel>> {
         self.held().before.clone().filter(|model| model.sha256() == sha256)
     }
-}
-
-fn files(path: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let entries = fs::read_dir(path).map_err(StoreError::io("list", path))?;
-    entries.map(|entry| Ok(entry.map_err(StoreError::io("list", path))?.path())).collect()
 }

@@ -5,6 +5,7 @@ use bailiwick_core::learning::{Block, PooledModel};
 use bailiwick_proto::store::ModelManifest;
 
 use super::*;
+use crate::files::sha256_of;
 use crate::learning::ItemOrder;
 
 fn item(number: usize) -> ItemId {
@@ -52,22 +53,22 @@ fn a_torn_file_is_removed_and_never_served() {
     let bytes = small(1).encode();
     let (models, named) = (Models::open(dir.path()).unwrap(), manifest(&bytes));
     for at in 0..bytes.len() {
-        std::fs::write(models.file(&named.sha256), &bytes[..at]).unwrap();
+        std::fs::write(models.folder().file(&named.sha256), &bytes[..at]).unwrap();
         assert_eq!(models.read(&named).unwrap(), None, "cut at {at}");
-        assert!(!models.file(&named.sha256).exists());
+        assert!(!models.folder().file(&named.sha256).exists());
     }
     // Whole, but another model than the one that is named.
     let other = small(5).encode();
     assert!(models.put(&named.sha256, &other).is_err());
-    std::fs::write(models.file(&named.sha256), &other).unwrap();
+    std::fs::write(models.folder().file(&named.sha256), &other).unwrap();
     assert_eq!(models.read(&named).unwrap(), None);
 
     models.put(&named.sha256, &bytes).unwrap();
     assert_eq!(models.read(&named).unwrap(), Some(small(1)));
     models.keep([&named]).unwrap();
-    assert!(models.file(&named.sha256).exists());
+    assert!(models.folder().file(&named.sha256).exists());
     models.keep([]).unwrap();
-    assert!(!models.file(&named.sha256).exists());
+    assert!(!models.folder().file(&named.sha256).exists());
 }
 
 #[test]

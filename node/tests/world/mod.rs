@@ -1,5 +1,10 @@
 //! Four nodes of three domains on a network in memory, with keys, packs and a tap.
-#![allow(missing_docs, unreachable_pub, reason = "support of tests")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    reason = "support of tests, of which none uses all"
+)]
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,7 +23,7 @@ use bailiwick_node::config::Config;
 use bailiwick_node::learning::Schedule;
 use bailiwick_node::seal::{Secret, keys};
 use bailiwick_node::seams::{Seams, system_clock};
-use bailiwick_node::service::NodeService;
+use bailiwick_node::service::{NodeService, State};
 use bailiwick_node::start::{Addresses, Body, Parts};
 use bailiwick_proto::edge;
 use bailiwick_proto::edge::node_server::Node as _;
@@ -200,10 +205,24 @@ impl World {
         std::fs::remove_dir_all(self.data_dir(name).join("models")).unwrap();
     }
 
+    /// The generations of the index on a node's disk.
+    pub fn generations(&self, name: &str) -> PathBuf {
+        self.data_dir(name).join("generations")
+    }
+
+    pub fn state(&self, name: &str) -> &Arc<State> {
+        self.nodes[name].body.state()
+    }
+
     /// A living node that leads the control group.
     pub fn coordinator(&self) -> Option<&'static str> {
-        let control = "control".parse().unwrap();
-        let leads = |node: &Running| node.body.groups().get(&control).unwrap().leads();
+        self.leader("control")
+    }
+
+    /// A living node that leads a group.
+    pub fn leader(&self, group: &str) -> Option<&'static str> {
+        let group = group.parse().unwrap();
+        let leads = |node: &Running| node.body.groups().get(&group).unwrap().leads();
         self.nodes.iter().find(|(_, node)| leads(node)).map(|(name, _)| *name)
     }
 
@@ -241,9 +260,16 @@ impl World {
     }
 
     pub async fn put_items(&self, items: Vec<v1::Item>) {
+        let any = self.alive().next().unwrap();
         let call = edge::PutItemsCall { caller: self.operator(), items };
-        let answer = self.service(NODES[0].0).put_items(Request::new(call)).await.unwrap();
+        let answer = self.service(any).put_items(Request::new(call)).await.unwrap();
         assert_eq!(answer.into_inner().errors, []);
+    }
+
+    pub async fn delete_item(&self, item: &str) {
+        let any = self.alive().next().unwrap();
+        let call = edge::DeleteItemCall { caller: self.operator(), item: item.to_owned() };
+        self.service(any).delete_item(Request::new(call)).await.unwrap();
     }
 
     /// A person consents, and likes items.
