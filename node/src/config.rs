@@ -1,5 +1,7 @@
 //! A node's configuration: raw text in, checked values out, every error at once.
 
+mod ranking;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +13,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
+pub use self::ranking::{RankingConfig, RawRanking};
 use crate::cluster::Seed;
 
 /// Users groups of a domain where nothing else is said.
@@ -59,6 +62,9 @@ pub struct RawConfig {
     pub snapshot_every: Option<u64>,
     /// Bytes after which the log begins a new segment.
     pub log_segment_bytes: Option<u64>,
+    /// What slates are composed for besides relevance.
+    #[serde(default)]
+    pub ranking: RawRanking,
 }
 
 /// Addresses as text.
@@ -150,6 +156,8 @@ pub struct Config {
     pub snapshot_every: u64,
     /// Bytes after which the log begins a new segment.
     pub log_segment_bytes: u64,
+    /// What slates are composed for besides relevance.
+    pub ranking: RankingConfig,
 }
 
 /// Everything that is wrong with a configuration.
@@ -247,6 +255,7 @@ impl TryFrom<RawConfig> for Config {
                 "  log_segment_bytes: {log_segment_bytes} are fewer than {LOG_SEGMENT_BYTES_MIN}"
             ));
         }
+        let ranking = RankingConfig::read(&mut errors, &raw.ranking);
         match (listen_peers, listen_edge, listen_admin, tokens, errors.0.is_empty()) {
             (
                 Some(listen_peers),
@@ -274,6 +283,7 @@ impl TryFrom<RawConfig> for Config {
                 state_cache_bytes: raw.state_cache_bytes,
                 snapshot_every,
                 log_segment_bytes,
+                ranking,
             }),
             _ => Err(ConfigErrors(errors.0)),
         }

@@ -15,7 +15,7 @@ use bailiwick_net::token::{NewToken, TokenMinter, TokenSettings, TokenVerifier};
 use bailiwick_net::trust::DomainTrust;
 use bailiwick_net::{Identity, Role, Supervisor, TrustBundle};
 use bailiwick_node::cluster::Seed;
-use bailiwick_node::config::Config;
+use bailiwick_node::config::{Config, RankingConfig};
 use bailiwick_node::seal::{Secret, keys};
 use bailiwick_router::{Desk, DeskParts, EdgeConfig, Limits, NodeAddress};
 use base64::Engine as _;
@@ -186,6 +186,7 @@ impl Ground {
             state_cache_bytes: Some(STATE_CACHE_BYTES),
             snapshot_every: SNAPSHOT_EVERY,
             log_segment_bytes: SEGMENT_BYTES,
+            ranking: RankingConfig::default(),
         };
         let bundle = Arc::clone(&self.bundle);
         Ok(Plan { identity, peers: peers(at), edge: edge(at), config, bundle })

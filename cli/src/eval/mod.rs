@@ -4,6 +4,7 @@
 //! domain by domain; a running cluster can be asked through the same trait. What is judged, and how, is the
 //! same for all (`metrics`).
 
+mod aims;
 mod args;
 mod bootstrap;
 mod cluster;
@@ -14,8 +15,10 @@ mod plot;
 mod popular;
 mod report;
 mod slates;
+mod stand;
 mod sweep;
 
+pub use aims::{AimCurves, AimPoint};
 pub use args::EvalArgs;
 pub use error::EvalError;
 pub use report::{DomainFigures, EvalReport, VariantFigures};

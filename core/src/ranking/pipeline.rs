@@ -7,7 +7,7 @@ use crate::policy::SignalSet;
 use super::floors::comes_from;
 use super::slate::compose;
 use super::{
-    Candidate, Filter, Floor, Floors, Part, Row, Scorer, Shelf, Source, SourceError, Weight,
+    Aims, Candidate, Filter, Floor, Floors, Part, Row, Scorer, Shelf, Source, SourceError, Weight,
 };
 
 /// Candidates each source may bring for one item shown.
@@ -24,6 +24,8 @@ pub struct Rules {
     pub limit: usize,
     /// The packs' floors.
     pub floors: Floors,
+    /// What else the slate is composed for.
+    pub aims: Aims,
 }
 
 /// What was brought, by row.
@@ -46,9 +48,10 @@ pub struct Ranked {
 /// A slate with its reasons.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ranking {
-    /// Best first under the floors.
+    /// Best first under floors and objectives; by score where the objectives weigh nothing.
     pub items: Vec<Ranked>,
-    /// The weights of the sources that brought what is shown, largest first, which sum to one.
+    /// The weights of the sources that brought what is shown and of the objectives that counted beside them, largest
+    /// first, which sum to one; then, with 0, the limits.
     pub parameters: Vec<Weight>,
     /// The sources that were asked.
     pub asked: Vec<&'static str>,
@@ -170,7 +173,7 @@ fn finish(
         found.into_iter().map(|(row, parts)| (row, Candidate { row, parts })).collect();
     let scored = candidates.values().map(|c| (c.row, scorer.score(c))).collect();
     let scored = shortlist(rules, shelf, scored);
-    let slate = compose(shelf, &scored, rules.limit, &rules.floors);
+    let slate = compose(shelf, &scored, rules.limit, &rules.floors, &rules.aims);
     ranking.unmet = slate.unmet;
     for (row, score) in slate.items {
         let parts = candidates.remove(&row).map(|c| c.parts).unwrap_or_default();
@@ -182,7 +185,7 @@ fn finish(
     }
     let parts = ranking.items.iter().flat_map(|item| &item.why);
     let used: Vec<&'static str> = parts.map(|(part, _)| part.source).collect();
-    ranking.parameters = scorer.main_parameters(&used);
+    ranking.parameters = rules.aims.told(scorer.main_parameters(&used));
     ranking
 }
 

@@ -17,8 +17,8 @@ use bailiwick_core::ids::{ItemId, Jurisdiction, UnixMillis};
 use bailiwick_core::learning::Blend;
 use bailiwick_core::policy::{Decision, Signal, SignalSet, Variant};
 use bailiwick_core::ranking::{
-    AgeFloor, Barred, Excluded, Expired, Filter, Floors, Hidden, LinearScorer, Ranking, Row, Rules,
-    Shelf, Source, Wanted, Weight, rank,
+    AgeFloor, Aims, Barred, Excluded, Expired, Filter, Floors, Hidden, LinearScorer, Mix,
+    Objectives, Ranking, Row, Rules, Shelf, Source, Wanted, Weight, rank,
 };
 use bailiwick_proto::validate::RecommendQuery;
 
@@ -72,18 +72,26 @@ pub struct Request<'a> {
     pub history: &'a History,
     /// Released popularity of this domain, best first.
     pub popular: &'a [(ItemId, f64)],
+    /// What the operator asks of slates besides relevance.
+    pub objectives: Objectives,
 }
 
 /// Ranks one request over the catalogue as it is now.
 #[must_use]
 pub fn recommend(request: &Request<'_>, shelf: &ShelfView<'_>) -> Ranking {
+    // Not all that is granted: what the variant uses, so that its name tells the truth.
+    let granted = request.decision.variant.needs();
+    let pools = Pools::of(request, shelf);
+    let taste = match request.objectives.calibrates() {
+        true => pools.taste(shelf, granted),
+        false => Mix::default(),
+    };
     let rules = Rules {
-        // Not all that is granted: what the variant uses, so that its name tells the truth.
-        granted: request.decision.variant.needs(),
+        granted,
         limit: usize::try_from(request.query.limit).unwrap_or(usize::MAX),
         floors: floors_of(request.decision),
+        aims: Aims { objectives: request.objectives, taste, now: request.now },
     };
-    let pools = Pools::of(request, shelf);
     let scorer = scorer(pools.known(rules.granted));
     let sources = sources_of(request, shelf, &pools);
     rank(&rules, &sources, &filters_of(request, shelf), &scorer, shelf)
@@ -137,6 +145,14 @@ impl Pools {
             true => self.profile.rows.len(),
             false => 0,
         }
+    }
+
+    /// The mix of categories of what the person took, or of this session where nothing else may speak.
+    fn taste(&self, shelf: &ShelfView<'_>, granted: SignalSet) -> Mix {
+        let speaking = [&self.profile, &self.session].into_iter();
+        let speaking = speaking.filter(|pool| granted.contains(pool.signal));
+        let mut mixes = speaking.map(|pool| Mix::of(shelf, pool.rows.iter().copied()));
+        mixes.find(|mix| !mix.is_empty()).unwrap_or_default()
     }
 }
 

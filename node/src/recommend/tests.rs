@@ -8,14 +8,14 @@ use bailiwick_core::learning::{
 };
 use bailiwick_core::policy::Signal;
 use bailiwick_core::ranking::{
-    Excluded, Filter, Floors, LinearScorer, Ranking, Row, Rules, Source, rank,
+    Aims, Excluded, Filter, Floors, LinearScorer, Mix, Ranking, Row, Rules, Source, rank,
 };
 use bailiwick_proto::v1;
 
 use super::history::{History, Touch};
 use super::pool::Pool;
-use super::scorer;
 use super::together::Together;
+use super::{Pools, scorer};
 use crate::catalog::{Catalogue, ShelfView};
 use crate::learning::ItemOrder;
 use crate::learning::model::{ModelFile, ServedModel};
@@ -67,7 +67,7 @@ fn liked(items: &[u32]) -> History {
 
 fn ranked(shelf: &ShelfView<'_>, history: &History, scorer: &LinearScorer) -> Ranking {
     let granted = [Signal::Beh, Signal::Exp].into_iter().collect();
-    let rules = Rules { granted, limit: 20, floors: Floors::default() };
+    let rules = Rules { granted, limit: 20, floors: Floors::default(), aims: Aims::default() };
     let pool = Pool::profile(shelf, history, UnixMillis(0));
     let mut sources: Vec<Box<dyn Source>> = vec![Box::new(Together::of(shelf, &pool))];
     sources.extend(pool.sources(shelf).into_iter().map(|near| Box::new(near) as Box<dyn Source>));
@@ -123,6 +123,27 @@ fn who_is_not_known_is_told_nothing_by_the_model() {
         let ranking = ranked(&shelf, &history, &scorer(0));
         assert_eq!((ranking.items.len(), ranking.faults), (0, vec![]));
     }
+}
+
+/// Tastes are read from the pools that the variant uses, and from nothing else; dislikes are no taste.
+#[test]
+fn a_taste_is_read_where_the_history_may_be() {
+    let of =
+        |number: u32, category: &str| v1::Item { category: vec![category.into()], ..item(number) };
+    let catalogue = Catalogue::of([of(1, "Art"), of(2, "Bach"), of(3, "Chess")]);
+    let shelf = catalogue.view();
+    let mut history = liked(&[1, 2]);
+    history.explicit[1].weight = -1.0;
+    let pools = Pools {
+        profile: Pool::profile(&shelf, &history, UnixMillis(0)),
+        session: Pool::session(&[shelf.row(&name(3)).unwrap()]),
+        in_view: Pool::in_view(None),
+    };
+    let taste = |signals: &[Signal]| pools.taste(&shelf, signals.iter().copied().collect());
+    let only = |number| Mix::of(&shelf, [(shelf.row(&name(number)).unwrap(), 1.0)]);
+    assert_eq!(taste(&[Signal::Beh, Signal::Ses]), only(1));
+    assert_eq!(taste(&[Signal::Ses]), only(3));
+    assert_eq!(taste(&[Signal::Agg, Signal::Ctx]), Mix::default());
 }
 
 /// Popularity weighs as before where nobody is known, and gives way to what is known.

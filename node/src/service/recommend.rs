@@ -128,6 +128,7 @@ impl State {
             age: age(caller.age_band(), decision),
             history: &history,
             popular: &popular,
+            objectives: self.ranking.objectives,
         };
         let ranking = recommend(&request, &shelf);
         for fault in &ranking.faults {

@@ -14,7 +14,7 @@ use bailiwick_net::token::{NewToken, TokenMinter, TokenSettings, TokenVerifier};
 use bailiwick_net::trust::DomainTrust;
 use bailiwick_net::{Expect, Identity, Role, Supervisor, TrustBundle};
 use bailiwick_node::cluster::Seed;
-use bailiwick_node::config::Config;
+use bailiwick_node::config::{Config, RankingConfig};
 use bailiwick_node::seal::{Secret, keys};
 use bailiwick_node::seams::{Seams, system_clock};
 use bailiwick_node::service::NodeService;
@@ -153,6 +153,7 @@ impl World {
             state_cache_bytes: Some(1 << 20),
             snapshot_every: 10_000,
             log_segment_bytes: 1 << 20,
+            ranking: RankingConfig::default(),
         }
     }
 
