@@ -5,6 +5,7 @@
 
 mod calibration;
 mod candidate;
+mod exploration;
 mod filter;
 mod floors;
 mod item;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use calibration::{Mix, divergence};
 pub use candidate::{Candidate, Part};
+pub use exploration::{Exploration, Explored};
 pub use filter::{AgeFloor, Barred, Excluded, Expired, Filter, Hidden, Wanted};
 pub use floors::{Floor, Floors, diversity};
 pub use item::{ItemFacts, Row, Shelf};

@@ -10,6 +10,7 @@ use super::*;
 use crate::ids::{ItemId, UnixMillis};
 use crate::policy::{Ratio, Shares, Signal, SignalSet};
 
+mod exploration;
 mod objectives;
 
 /// A shelf of items with vectors; item `n` is `item-n`.
@@ -143,7 +144,8 @@ impl Source for Making<'_> {
 
 fn rules(granted: &[Signal], limit: usize) -> Rules {
     let granted = granted.iter().copied().collect();
-    Rules { granted, limit, floors: Floors::default(), aims: Aims::default() }
+    let (floors, aims) = (Floors::default(), Aims::default());
+    Rules { granted, limit, floors, aims, exploration: Exploration::default() }
 }
 
 fn scorer() -> LinearScorer {

@@ -6,6 +6,7 @@
 //! freshness = 0.1                 # weight of what was published lately, 0 to 1; relevance has the rest
 //! freshness_half_life_days = 30   # an item this old counts half as fresh
 //! creator_share_max = 0.3         # the most of a slate that is by one creator, above 0; 1 sets no limit
+//! exploration_share_max = 0.1     # the most of a slate that chance brings among new items; 0 is none
 //! ```
 
 use std::num::NonZeroU64;
@@ -32,6 +33,8 @@ pub struct RawRanking {
     pub freshness_half_life_days: Option<f64>,
     /// The greatest share of a slate's items by one creator, above 0 and up to 1.
     pub creator_share_max: Option<f64>,
+    /// The greatest share of a slate's items that chance brings, 0 to 1.
+    pub exploration_share_max: Option<f64>,
 }
 
 /// The `[ranking]` table, checked.
@@ -39,13 +42,15 @@ pub struct RawRanking {
 pub struct RankingConfig {
     /// What slates are composed for.
     pub objectives: Objectives,
+    /// The greatest share of a slate's items that chance brings.
+    pub exploration_share_max: Ratio,
 }
 
 impl RankingConfig {
     pub(super) fn read(errors: &mut Errors, raw: &RawRanking) -> Self {
         let mut found = Self::default();
-        let calibration = weight(errors, "calibration", raw.calibration);
-        let freshness = weight(errors, "freshness", raw.freshness);
+        let calibration = part(errors, "calibration", raw.calibration);
+        let freshness = part(errors, "freshness", raw.freshness);
         let weighed = Objectives::weighing(calibration, freshness).ok_or_else(|| {
             format!("{calibration} and ranking.freshness, {freshness}, are more than 1: lower one")
         });
@@ -63,13 +68,15 @@ impl RankingConfig {
         {
             found.objectives = found.objectives.with_creator_share_max(share);
         }
+        found.exploration_share_max =
+            part(errors, "exploration_share_max", raw.exploration_share_max);
         found
     }
 }
 
-fn weight(errors: &mut Errors, name: &str, value: Option<f64>) -> Ratio {
+fn part(errors: &mut Errors, name: &str, value: Option<f64>) -> Ratio {
     let value = value.unwrap_or_default();
-    let ratio = Ratio::new(value).ok_or_else(|| format!("{value} is not a weight from 0 to 1"));
+    let ratio = Ratio::new(value).ok_or_else(|| format!("{value} is not 0 to 1"));
     errors.take(&format!("ranking.{name}"), ratio).unwrap_or(Ratio::ZERO)
 }
 
@@ -113,12 +120,13 @@ mod tests {
     #[test]
     fn what_is_written_is_asked_for() {
         let text = "calibration = 0.2\nfreshness = 0.1\nfreshness_half_life_days = 0.5\n\
-                    creator_share_max = 0.3";
+                    creator_share_max = 0.3\nexploration_share_max = 0.1";
         let ratio = |value| Ratio::new(value).unwrap();
         let expected = Objectives::weighing(ratio(0.2), ratio(0.1)).unwrap();
         let expected = expected.with_half_life_ms(NonZeroU64::new(12 * 3_600_000).unwrap());
         let expected = expected.with_creator_share_max(ratio(0.3));
-        assert_eq!(read(text).unwrap().objectives, expected);
+        let found = read(text).unwrap();
+        assert_eq!((found.objectives, found.exploration_share_max), (expected, ratio(0.1)));
     }
 
     /// The errors name their fields, all at once.
@@ -128,6 +136,7 @@ mod tests {
             ("calibration = 1.5", vec!["ranking.calibration: 1.5 is not"]),
             ("freshness = -0.1", vec!["ranking.freshness: -0.1 is not"]),
             ("freshness = nan", vec!["ranking.freshness: NaN is not"]),
+            ("exploration_share_max = 2", vec!["ranking.exploration_share_max: 2 is not 0 to 1"]),
             ("calibration = 0.7\nfreshness = 0.4", vec!["ranking.calibration: 0.7 and"]),
             ("freshness_half_life_days = 0", vec!["ranking.freshness_half_life_days: 0 is not"]),
             (
