@@ -1,5 +1,7 @@
 //! A node's configuration: raw text in, checked values out, every error at once.
 
+mod ranking;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,6 +14,7 @@ use figment::Figment;
 use figment::providers::{Env, Format as _, Toml};
 use serde::Deserialize;
 
+pub use self::ranking::{RankingConfig, RawRanking};
 use crate::cluster::Seed;
 use crate::learning::Schedule;
 
@@ -64,6 +67,9 @@ pub struct RawConfig {
     /// When to learn without being asked.
     #[serde(default)]
     pub learning: RawLearning,
+    /// What slates are composed for besides relevance.
+    #[serde(default)]
+    pub ranking: RawRanking,
 }
 
 /// When to learn without being asked; never where nothing is said. The node that leads the control group looks.
@@ -167,6 +173,8 @@ pub struct Config {
     pub log_segment_bytes: u64,
     /// When to learn without being asked.
     pub learning: Schedule,
+    /// What slates are composed for besides relevance.
+    pub ranking: RankingConfig,
 }
 
 /// Everything that is wrong with a configuration.
@@ -276,6 +284,7 @@ impl TryFrom<RawConfig> for Config {
             ));
         }
         let learning = schedule(&mut errors, raw.learning);
+        let ranking = RankingConfig::read(&mut errors, &raw.ranking);
         match (listen_peers, listen_edge, listen_admin, tokens, errors.0.is_empty()) {
             (
                 Some(listen_peers),
@@ -304,6 +313,7 @@ impl TryFrom<RawConfig> for Config {
                 snapshot_every,
                 log_segment_bytes,
                 learning,
+                ranking,
             }),
             _ => Err(ConfigErrors(errors.0)),
         }

@@ -15,7 +15,7 @@ use bailiwick_net::token::{NewToken, TokenMinter, TokenSettings, TokenVerifier};
 use bailiwick_net::trust::DomainTrust;
 use bailiwick_net::{Identity, Role, Supervisor, TrustBundle};
 use bailiwick_node::cluster::Seed;
-use bailiwick_node::config::Config;
+use bailiwick_node::config::{Config, RankingConfig};
 use bailiwick_node::learning::Schedule;
 use bailiwick_node::seal::{Secret, keys};
 use bailiwick_router::{Desk, DeskParts, EdgeConfig, Limits, NodeAddress};
@@ -188,6 +188,7 @@ impl Ground {
             snapshot_every: SNAPSHOT_EVERY,
             log_segment_bytes: SEGMENT_BYTES,
             learning: Schedule::default(),
+            ranking: RankingConfig::default(),
         };
         let bundle = Arc::clone(&self.bundle);
         Ok(Plan { identity, peers: peers(at), edge: edge(at), config, bundle })

@@ -35,7 +35,8 @@ pub struct EvalArgs {
     /// Where the intervals' resampling comes from.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Show what the packs' floors cost: loss of NDCG by intra-list diversity and by local share.
+    /// Show what the packs' floors and the operator's objectives cost: loss of NDCG by intra-list diversity, local
+    /// share, calibration, freshness and the greatest share of a creator.
     #[arg(long, conflicts_with = "cluster")]
     pub sweep: bool,
     /// Show what privacy costs: learns anew under noise for each of these epsilons, say 1,10,100.

@@ -4,6 +4,7 @@
 //! domain by domain; a running cluster can be asked through the same trait. What is judged, and how, is the
 //! same for all (`metrics`).
 
+mod aims;
 mod args;
 mod bootstrap;
 mod cluster;
@@ -16,8 +17,10 @@ mod popular;
 mod private;
 mod report;
 mod slates;
+mod stand;
 mod sweep;
 
+pub use aims::{AimCurves, AimPoint};
 pub use args::EvalArgs;
 pub use error::EvalError;
 pub use groups::{GroupFigures, Groups};

@@ -154,7 +154,7 @@ impl EvalReport {
     #[must_use]
     pub fn picture(&self) -> Option<String> {
         let floors = self.sweep.as_ref();
-        let floors = floors.map(|sweep| plot::svg("the floor", ["0", "0.5"], &sweep.curves()));
+        let floors = floors.map(|sweep| plot::svg("the setting", ["0", "1"], &sweep.curves()));
         let privacy = self.privacy.as_ref();
         floors.or_else(|| privacy.map(|p| plot::svg("epsilon", ["0.1", "1000"], &p.curves())))
     }

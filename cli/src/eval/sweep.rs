@@ -1,16 +1,17 @@
-//! What the packs' floors cost: the trade-off curve of each knob, over slates as a cluster composes them.
+//! What the packs' floors and the operator's objectives cost: the trade-off curve of each knob, over slates as a cluster composes them.
 
 use std::fmt;
 
-use bailiwick_core::ids::ItemId;
 use bailiwick_core::learning::PooledModel;
 use bailiwick_core::policy::{Ratio, Shares};
-use bailiwick_core::ranking::{Floors, ItemFacts, Row, Shelf, compose, diversity};
+use bailiwick_core::ranking::{Aims, Floors, Mix, Row, compose, diversity};
 use serde::Serialize;
 
+use super::aims::{AimCurves, AimPoint};
 use super::metrics::{Judge, mean};
 use super::plot::Curve;
 use super::slates::{best, spread};
+use super::stand::{LOCAL_EVERY, PLACE, Stand, is_local};
 use super::{AT, EvalError};
 use crate::data::Split;
 
@@ -20,9 +21,6 @@ const LOCAL: [f64; 6] = [0.0, 0.1, 0.2, 0.3, 0.4, 0.5];
 const BOTH: (f64, f64) = (0.2, 0.3);
 /// Candidates that a slate is composed of, besides those that a share may want.
 const CANDIDATES: usize = 100;
-/// Public splits do not say where items come from: one item of so many stands in for the local ones.
-const LOCAL_EVERY: usize = 4;
-const PLACE: &str = "ZZ";
 
 /// Slates at one setting of the floors.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -53,50 +51,18 @@ pub struct Sweep {
     pub local: Vec<Point>,
     /// With both floors of the default packs.
     pub both: Point,
-}
-
-/// The catalogue as slates are composed of it.
-struct Stand<'a> {
-    facts: Vec<Option<ItemFacts>>,
-    model: &'a PooledModel,
-}
-
-impl Shelf for Stand<'_> {
-    fn facts(&self, row: Row) -> Option<&ItemFacts> {
-        self.facts.get(row as usize)?.as_ref()
-    }
-
-    fn vector(&self, row: Row) -> Option<&[f32]> {
-        self.model.targets().row(row as usize)
-    }
-}
-
-impl<'a> Stand<'a> {
-    fn of(model: &'a PooledModel, items: usize) -> Self {
-        Self { facts: (0..items).map(stand_in).collect(), model }
-    }
-
-    fn local_share(&self, rows: &[Row]) -> f64 {
-        mean(rows.iter().map(|row| f64::from(u8::from(is_local(*row as usize)))))
-    }
-}
-
-fn stand_in(number: usize) -> Option<ItemFacts> {
-    let id = ItemId::new(number.to_string()).ok()?;
-    let origin = is_local(number).then(|| PLACE.to_owned());
-    Some(ItemFacts { origin, ..ItemFacts::new(id) })
-}
-
-fn is_local(item: usize) -> bool {
-    item.is_multiple_of(LOCAL_EVERY)
+    /// By the operator's objectives.
+    pub objectives: AimCurves,
 }
 
 /// Everybody's candidates, best first, and what slates of them are worth.
 pub(super) struct Sweeping<'a> {
-    judge: &'a Judge<'a>,
-    shelf: Stand<'a>,
-    candidates: Vec<Vec<(Row, f32)>>,
-    threads: usize,
+    pub(super) judge: &'a Judge<'a>,
+    pub(super) shelf: Stand<'a>,
+    pub(super) candidates: Vec<Vec<(Row, f32)>>,
+    /// The mix of categories of everybody's history.
+    pub(super) tastes: Vec<Mix>,
+    pub(super) threads: usize,
 }
 
 impl<'a> Sweeping<'a> {
@@ -109,7 +75,10 @@ impl<'a> Sweeping<'a> {
     ) -> Result<Self, EvalError> {
         let of = |&person: &usize| candidates(&scores(person), split.train(person));
         let candidates = spread(judge.people(), threads, of)?;
-        Ok(Self { judge, shelf: Stand::of(model, split.items()), candidates, threads })
+        let shelf = Stand::of(model, split.items());
+        let taste = |person: &usize| shelf.taste(split.train(*person));
+        let tastes = judge.people().iter().map(taste).collect();
+        Ok(Self { judge, shelf, candidates, tastes, threads })
     }
 
     pub(super) fn sweep(&self) -> Result<Sweep, EvalError> {
@@ -119,13 +88,15 @@ impl<'a> Sweeping<'a> {
             diversity: DIVERSITY.iter().map(|floor| at(*floor, 0.0)).collect::<Result<_, _>>()?,
             local: LOCAL.iter().map(|share| at(0.0, *share)).collect::<Result<_, _>>()?,
             both: at(BOTH.0, BOTH.1)?,
+            objectives: self.aims()?,
         })
     }
 
     fn point(&self, floor: f64, local: f64, free: f64) -> Result<Point, EvalError> {
         let share = Ratio::new(local).filter(|_| local > 0.0).map(|share| (PLACE.into(), share));
         let floors = Floors { diversity: floor as f32, local: Shares(share.into_iter().collect()) };
-        let of = |ranked: &Vec<(Row, f32)>| compose(&self.shelf, ranked, AT, &floors);
+        let of =
+            |ranked: &Vec<(Row, f32)>| compose(&self.shelf, ranked, AT, &floors, &Aims::default());
         let composed = spread(&self.candidates, self.threads, of)?;
         let rows = |items: &[(Row, f32)]| items.iter().map(|(row, _)| *row).collect::<Vec<Row>>();
         let slates: Vec<Vec<Row>> = composed.iter().map(|slate| rows(&slate.items)).collect();
@@ -161,20 +132,26 @@ fn candidates(scores: &[f32], without: &[u32]) -> Vec<(Row, f32)> {
     found
 }
 
-/// The greatest floor of a picture.
-const FLOOR_MAX: f64 = 0.5;
-
 impl Sweep {
-    /// Loss of NDCG over the floor, a line a knob.
+    /// Loss of NDCG over the setting, a line a knob; all go from 0, where they do nothing, to 1.
     pub(super) fn curves(&self) -> Vec<Curve> {
-        let of = |name, colour, points: &[Point], floor: fn(&Point) -> f64| Curve {
+        let Self { diversity, local, objectives: aims, .. } = self;
+        let floor = |name, colour, points: &[Point], setting: fn(&Point) -> f64| Curve {
             name,
             colour,
-            points: points.iter().map(|p| (floor(p) / FLOOR_MAX, p.ndcg_loss)).collect(),
+            points: points.iter().map(|point| (setting(point), point.ndcg_loss)).collect(),
+        };
+        let aim = |name, colour, points: &[AimPoint], setting: fn(f64) -> f64| Curve {
+            name,
+            colour,
+            points: points.iter().map(|p| (setting(p.setting), p.ndcg_loss)).collect(),
         };
         vec![
-            of("intra-list diversity", "#1b6ca8", &self.diversity, |point| point.diversity),
-            of("local share", "#c2571a", &self.local, |point| point.local),
+            floor("intra-list diversity", "#1b6ca8", diversity, |point| point.diversity),
+            floor("local share", "#c2571a", local, |point| point.local),
+            aim("weight of calibration", "#3a7d34", &aims.calibration, |weight| weight),
+            aim("weight of freshness", "#7a4fa3", &aims.freshness, |weight| weight),
+            aim("1 - a creator's share", "#5b5b5b", &aims.creators, |share| 1.0 - share),
         ]
     }
 }
@@ -199,6 +176,6 @@ impl fmt::Display for Sweep {
             write!(f, "{:>7.1}%{:>19.3}", 100.0 * p.ndcg_loss, p.diversity_reached)?;
             writeln!(f, "{:>15.3}{:>7.1}%", p.local_reached, 100.0 * p.unmet)?;
         }
-        Ok(())
+        self.objectives.fmt(f)
     }
 }

@@ -96,7 +96,7 @@ fn the_floors_cost_is_swept_and_plotted() {
         EvalArgs { sweep: true, svg: Some(svg.clone()), json: false, ..args(directory.path()) };
     command(&args).unwrap();
     let picture = std::fs::read_to_string(&svg).unwrap();
-    assert_eq!(picture.matches("<polyline").count(), 2, "{picture}");
+    assert_eq!(picture.matches("<polyline").count(), 5, "{picture}");
     let sweep = run(&args, |_| ()).unwrap().sweep.unwrap();
     let first = &sweep.diversity[0];
     assert_eq!((first.ndcg_loss, first.unmet), (0.0, 0.0), "{sweep}");
@@ -108,6 +108,13 @@ fn the_floors_cost_is_swept_and_plotted() {
     // One item of four is local, and a slate holds nearly all of so small a catalogue.
     let half = &sweep.local[5];
     assert!(half.local == 0.5 && half.local_reached < 0.5 && half.unmet == 1.0, "{sweep}");
+    for points in
+        [&sweep.objectives.calibration, &sweep.objectives.freshness, &sweep.objectives.creators]
+    {
+        let (first, last) = (&points[0], &points[points.len() - 1]);
+        assert_eq!(first.ndcg_loss, 0.0, "{sweep}");
+        assert!(last.reached <= first.reached, "the knob moves what it is for: {sweep}");
+    }
     let nowhere = EvalArgs { svg: Some(directory.path().join("no/f.svg")), ..args };
     assert!(matches!(command(&nowhere), Err(EvalError::Svg { .. })));
 }

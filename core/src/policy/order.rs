@@ -225,6 +225,8 @@ impl fmt::Display for LogDays {
 pub struct Ratio(u32);
 
 impl Ratio {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
     /// One.
     pub const ONE: Self = Self(1_000_000);
 
@@ -245,6 +247,13 @@ impl Ratio {
     pub fn of(self, count: usize) -> usize {
         let parts = (count as u64).saturating_mul(self.0.into());
         usize::try_from(parts.div_ceil(Self::ONE.0.into())).unwrap_or(usize::MAX)
+    }
+
+    /// The most of `count` that are no more than this part of them.
+    #[must_use]
+    pub fn within(self, count: usize) -> usize {
+        let parts = (count as u64).saturating_mul(self.0.into());
+        usize::try_from(parts / u64::from(Self::ONE.0)).unwrap_or(usize::MAX)
     }
 
     /// The sum; it may exceed one.

@@ -7,7 +7,8 @@ use crate::policy::SignalSet;
 use super::floors::comes_from;
 use super::slate::compose;
 use super::{
-    Candidate, Filter, Floor, Floors, Part, Row, Scorer, Shelf, Source, SourceError, Weight,
+    Aims, Candidate, Exploration, Explored, Filter, Floor, Floors, Part, Row, Scorer, Shelf,
+    Source, SourceError, Weight,
 };
 
 /// Candidates each source may bring for one item shown.
@@ -24,6 +25,10 @@ pub struct Rules {
     pub limit: usize,
     /// The packs' floors.
     pub floors: Floors,
+    /// What else the slate is composed for.
+    pub aims: Aims,
+    /// What chance may bring.
+    pub exploration: Exploration,
 }
 
 /// What was brought, by row.
@@ -46,9 +51,10 @@ pub struct Ranked {
 /// A slate with its reasons.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ranking {
-    /// Best first under the floors.
+    /// Best first under floors and objectives; by score where the objectives weigh nothing.
     pub items: Vec<Ranked>,
-    /// The weights of the sources that brought what is shown, largest first, which sum to one.
+    /// The weights of the sources that brought what is shown and of the objectives that counted beside them, largest
+    /// first, which sum to one; then, with 0, the limits.
     pub parameters: Vec<Weight>,
     /// The sources that were asked.
     pub asked: Vec<&'static str>,
@@ -56,6 +62,8 @@ pub struct Ranking {
     pub faults: Vec<Fault>,
     /// Floors that could not be kept.
     pub unmet: Vec<Floor>,
+    /// What chance brought, and how likely that was: kept at home, and not told in an answer.
+    pub explored: Vec<Explored>,
 }
 
 impl Ranking {
@@ -91,8 +99,8 @@ pub fn rank(
         }
     }
     bring_local(rules, &asked, shelf, &keep, &mut found);
-    complete(&asked, &mut found);
-    finish(rules, &asked, found, scorer, shelf, ranking)
+    found.iter_mut().for_each(|(row, parts)| complete(&asked, *row, parts));
+    finish(&Stage { rules, asked, scorer, shelf, keep: &keep }, found, ranking)
 }
 
 /// Asks a source, and notes what it brings.
@@ -147,43 +155,69 @@ fn shortlist(rules: &Rules, shelf: &dyn Shelf, mut scored: Vec<(Row, f32)>) -> V
     scored
 }
 
-/// Adds what the sources say of rows that others brought.
-fn complete(asked: &[&dyn Source], found: &mut Found) {
-    for (row, parts) in found {
-        for source in asked {
-            if parts.iter().all(|part| part.source != source.name()) {
-                parts.extend(source.opinion(*row));
-            }
+/// Adds what the sources say of a row that others brought.
+fn complete(asked: &[&dyn Source], row: Row, parts: &mut Vec<Part>) {
+    for source in asked {
+        if parts.iter().all(|part| part.source != source.name()) {
+            parts.extend(source.opinion(row));
         }
     }
 }
 
-fn finish(
-    rules: &Rules,
-    asked: &[&dyn Source],
-    found: Found,
-    scorer: &dyn Scorer,
-    shelf: &dyn Shelf,
-    mut ranking: Ranking,
-) -> Ranking {
+/// What the last stages look at.
+struct Stage<'a> {
+    rules: &'a Rules,
+    asked: Vec<&'a dyn Source>,
+    scorer: &'a dyn Scorer,
+    shelf: &'a dyn Shelf,
+    keep: &'a dyn Fn(Row) -> bool,
+}
+
+fn finish(stage: &Stage<'_>, found: Found, mut ranking: Ranking) -> Ranking {
+    let Stage { rules, shelf, .. } = stage;
     let mut candidates: BTreeMap<Row, Candidate> =
         found.into_iter().map(|(row, parts)| (row, Candidate { row, parts })).collect();
-    let scored = candidates.values().map(|c| (c.row, scorer.score(c))).collect();
-    let scored = shortlist(rules, shelf, scored);
-    let slate = compose(shelf, &scored, rules.limit, &rules.floors);
-    ranking.unmet = slate.unmet;
-    for (row, score) in slate.items {
-        let parts = candidates.remove(&row).map(|c| c.parts).unwrap_or_default();
-        let explained = parts.into_iter().map(|part| explain(asked, row, part));
-        let mut why: Vec<(Part, f32)> =
-            explained.map(|part| (scorer.share(&part), part)).map(|(s, p)| (p, s)).collect();
-        why.sort_by(|a, b| b.1.total_cmp(&a.1));
-        ranking.items.push(Ranked { row, score, why });
+    let scored = candidates.values().map(|c| (c.row, stage.scorer.score(c))).collect();
+    let scored = shortlist(rules, *shelf, scored);
+    let slate = compose(*shelf, &scored, rules.limit, &rules.floors, &rules.aims);
+    let mut rows: Vec<Row> = slate.items.iter().map(|(row, _)| *row).collect();
+    ranking.explored = rules.exploration.explore(*shelf, &rules.floors, stage.keep, &mut rows);
+    ranking.unmet = match ranking.explored.is_empty() {
+        true => slate.unmet,
+        false => rules.floors.unmet(*shelf, &rows),
+    };
+    let by_chance: BTreeSet<Row> = ranking.explored.iter().map(|known| known.row).collect();
+    for row in rows {
+        let mut parts = candidates.remove(&row).map(|c| c.parts).unwrap_or_default();
+        if by_chance.contains(&row) {
+            complete(&stage.asked, row, &mut parts);
+            parts.push(Exploration::part());
+        }
+        ranking.items.push(stage.ranked(Candidate { row, parts }));
     }
+    ranking.parameters = parameters(stage, &ranking);
+    ranking
+}
+
+impl Stage<'_> {
+    fn ranked(&self, candidate: Candidate) -> Ranked {
+        let (row, score) = (candidate.row, self.scorer.score(&candidate));
+        let parts = candidate.parts.into_iter();
+        let explained = parts.map(|part| explain(&self.asked, row, part));
+        let mut why: Vec<(Part, f32)> =
+            explained.map(|part| (self.scorer.share(&part), part)).map(|(s, p)| (p, s)).collect();
+        why.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ranked { row, score, why }
+    }
+}
+
+/// What decided, with its weight: sources, objectives, chance.
+fn parameters(stage: &Stage<'_>, ranking: &Ranking) -> Vec<Weight> {
     let parts = ranking.items.iter().flat_map(|item| &item.why);
     let used: Vec<&'static str> = parts.map(|(part, _)| part.source).collect();
-    ranking.parameters = scorer.main_parameters(&used);
-    ranking
+    let told = stage.rules.aims.told(stage.scorer.main_parameters(&used));
+    let share = ranking.explored.len() as f32 / ranking.items.len().max(1) as f32;
+    Exploration::told(told, share)
 }
 
 /// The part with the row that explains it, looked for only now that its item is shown.

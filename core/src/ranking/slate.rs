@@ -1,7 +1,8 @@
 //! The finished list, and how it is chosen so that it keeps its floors.
 
 use super::floors::{Direction, Quota, count};
-use super::{Floor, Floors, Row, Shelf, diversity};
+use super::objectives::{Filled, Heed, Weighing};
+use super::{Aims, Floor, Floors, Row, Shelf, diversity};
 
 /// Rows in the order shown.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -15,16 +16,33 @@ pub struct Slate {
 /// Halvings by which the least trade of relevance for diversity is looked for that keeps the floor.
 const HALVINGS: u32 = 6;
 
-/// Takes the best `limit` of `ranked` (best first), giving up as little relevance as the floors allow. What is
-/// taken is shown by score: the floors are of the list as a whole, whatever its order.
+/// Takes the best `limit` of `ranked` (best first), giving up as little relevance as the floors allow, for what
+/// `aims` ask. Where they weigh nothing beside relevance, what is taken is shown by score: the floors are of the list
+/// as a whole, whatever its order. Where they weigh, it is shown in the order of what it is worth at its place.
 #[must_use]
-pub fn compose(shelf: &dyn Shelf, ranked: &[(Row, f32)], limit: usize, floors: &Floors) -> Slate {
-    let choice = Choice { shelf, ranked, limit: limit.min(ranked.len()), floors };
-    let items = choice.found();
-    let rows: Vec<Row> = items.iter().map(|(row, _)| *row).collect();
-    // INVARIANT: the floors are looked at on what is shown, however it was chosen.
-    let unmet = floors.unmet(shelf, &rows);
-    Slate { items, unmet }
+pub fn compose(
+    shelf: &dyn Shelf,
+    ranked: &[(Row, f32)],
+    limit: usize,
+    floors: &Floors,
+    aims: &Aims,
+) -> Slate {
+    let limit = limit.min(ranked.len());
+    let weighing = Weighing::of(shelf, ranked, limit, aims);
+    let of = |heed| Choice { shelf, ranked, limit, floors, weighing: &weighing, heed }.slate();
+    let mut choices = weighing.choices().into_iter();
+    let mut best = choices.next().map(of).unwrap_or_default();
+    for heed in choices {
+        let other = of(heed);
+        // INVARIANT: no more floors are missed for the sake of an objective, and none is further off than without it.
+        if other.unmet.len() < best.unmet.len()
+            || (other.unmet.len() == best.unmet.len()
+                && weighing.prefers(&other.items, &best.items))
+        {
+            best = other;
+        }
+    }
+    best
 }
 
 /// A slate to be chosen.
@@ -33,9 +51,19 @@ struct Choice<'a> {
     ranked: &'a [(Row, f32)],
     limit: usize,
     floors: &'a Floors,
+    weighing: &'a Weighing<'a>,
+    heed: Heed,
 }
 
 impl Choice<'_> {
+    fn slate(&self) -> Slate {
+        let items = self.found();
+        let rows: Vec<Row> = items.iter().map(|(row, _)| *row).collect();
+        // INVARIANT: the floors are looked at on what is shown, however it was chosen.
+        let unmet = self.floors.unmet(self.shelf, &rows);
+        Slate { items, unmet }
+    }
+
     /// The choice of least trade that is diverse enough; where none is, the most diverse one tried.
     fn found(&self) -> Vec<(Row, f32)> {
         let plain = self.by(0.0);
@@ -56,58 +84,68 @@ impl Choice<'_> {
         best.0
     }
 
-    /// The greedy choice by `(1 - trade) * relevance + trade * mean distance to what is chosen`, and its
-    /// diversity.
+    /// The greedy choice by `(1 - trade) * worth + trade * mean distance to what is chosen`, and its diversity. An
+    /// item is worth its relevance, unless objectives say more.
     fn by(&self, trade: f32) -> (Vec<(Row, f32)>, f32) {
         let mut left: Vec<(Row, f32)> = self.ranked.to_vec();
         let mut chosen: Vec<(Row, f32)> = Vec::with_capacity(self.limit);
         let mut sum = Direction::default();
         let mut quota = Quota::of(&self.floors.local, self.limit);
+        let mut filled = Filled::nothing(self.weighing, self.heed);
         while chosen.len() < self.limit {
-            let Some(at) = self.next(&left, chosen.len(), &sum, &quota, trade) else { break };
+            let so_far = SoFar { chosen: chosen.len(), sum: &sum, quota: &quota, filled: &filled };
+            let Some(at) = self.next(&left, &so_far, trade) else { break };
             let item = left.remove(at);
             if let Some(vector) = self.shelf.direction(item.0) {
                 sum.add(vector);
             }
             quota = quota.after(self.shelf, item.0);
+            filled.take(item.0);
             chosen.push(item);
         }
-        chosen.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        if self.heed != Heed::All {
+            chosen.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        }
         let rows: Vec<Row> = chosen.iter().map(|(row, _)| *row).collect();
         let reached = diversity(self.shelf, &rows);
         (chosen, reached)
     }
 
     /// Where in `left` the next item stands. Once no more places are left than the quota wants, what fills it
-    /// goes first.
-    fn next(
-        &self,
-        left: &[(Row, f32)],
-        chosen: usize,
-        sum: &Direction,
-        quota: &Quota<'_>,
-        trade: f32,
-    ) -> Option<usize> {
-        let due = quota.items() > 0 && quota.items() >= self.limit - chosen;
-        if trade == 0.0 && !due {
+    /// goes first; then whose creator has room.
+    fn next(&self, left: &[(Row, f32)], so_far: &SoFar<'_>, trade: f32) -> Option<usize> {
+        let quota = so_far.quota;
+        let due = quota.items() > 0 && quota.items() >= self.limit - so_far.chosen;
+        if trade == 0.0 && !due && self.heed == Heed::Nothing {
             return (!left.is_empty()).then_some(0);
         }
         let worth = |item: &(Row, f32)| {
             let help = if due { quota.help(self.shelf, item.0) } else { 0 };
-            (help, self.value(item, chosen, sum, trade))
+            (help, so_far.filled.has_room(item.0), self.value(item, so_far, trade))
         };
         let worths = left.iter().map(worth).zip(0..);
         // The earlier one of equals: it stood first.
-        let best = worths.max_by(|((help, value), at), ((more, other), next)| {
-            help.cmp(more).then(value.total_cmp(other)).then(next.cmp(at))
+        let best = worths.max_by(|((help, room, value), at), ((more, other_room, other), next)| {
+            (help, room).cmp(&(more, other_room)).then(value.total_cmp(other)).then(next.cmp(at))
         });
         best.map(|(_, at)| at)
     }
 
-    fn value(&self, (row, score): &(Row, f32), chosen: usize, sum: &Direction, trade: f32) -> f32 {
+    fn value(&self, (row, score): &(Row, f32), so_far: &SoFar<'_>, trade: f32) -> f64 {
+        let near = self.shelf.direction(*row).map_or(0.0, |vector| so_far.sum.along(vector));
+        let distance = (1.0 - near / count(so_far.chosen.max(1))) / 2.0;
+        if let Some(worth) = so_far.filled.worth(*row, *score) {
+            return f64::from(1.0 - trade) * worth + f64::from(trade * distance);
+        }
         let top = self.ranked.first().map_or(1.0, |(_, score)| score.max(f32::MIN_POSITIVE));
-        let near = self.shelf.direction(*row).map_or(0.0, |vector| sum.along(vector));
-        let distance = (1.0 - near / count(chosen.max(1))) / 2.0;
-        (1.0 - trade) * score / top + trade * distance
+        f64::from((1.0 - trade) * score / top + trade * distance)
     }
+}
+
+/// What was chosen so far.
+struct SoFar<'a> {
+    chosen: usize,
+    sum: &'a Direction,
+    quota: &'a Quota<'a>,
+    filled: &'a Filled<'a>,
 }

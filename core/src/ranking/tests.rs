@@ -10,6 +10,9 @@ use super::*;
 use crate::ids::{ItemId, UnixMillis};
 use crate::policy::{Ratio, Shares, Signal, SignalSet};
 
+mod exploration;
+mod objectives;
+
 /// A shelf of items with vectors; item `n` is `item-n`.
 #[derive(Debug, Default)]
 struct Few {
@@ -140,7 +143,9 @@ impl Source for Making<'_> {
 }
 
 fn rules(granted: &[Signal], limit: usize) -> Rules {
-    Rules { granted: granted.iter().copied().collect(), limit, floors: Floors::default() }
+    let granted = granted.iter().copied().collect();
+    let (floors, aims) = (Floors::default(), Aims::default());
+    Rules { granted, limit, floors, aims, exploration: Exploration::default() }
 }
 
 fn scorer() -> LinearScorer {
@@ -360,7 +365,7 @@ proptest! {
         let falling: Vec<(Row, f32)> =
             (0..).take(shelf.items.len()).map(|row: Row| (row, 1.0 / (row + 1) as f32)).collect();
         let floors = Floors { diversity: floor, local: shares };
-        let slate = compose(&shelf, &falling, limit, &floors);
+        let slate = compose(&shelf, &falling, limit, &floors, &Aims::default());
         let rows: Vec<Row> = slate.items.iter().map(|(row, _)| *row).collect();
         prop_assert_eq!(rows.len(), limit.min(falling.len()));
         prop_assert!(slate.items.iter().all(|item| falling.contains(item)));

@@ -1,6 +1,7 @@
 //! What people are told of a slate: items, and per item the signals that brought it.
 
-use bailiwick_core::ranking::{Floor, Part, Ranked, Ranking, Shelf, Weight};
+use bailiwick_core::ranking::{Exploration, Explored, Floor, Part, Ranked, Ranking, Shelf, Weight};
+use bailiwick_proto::store::ExploredItem;
 use bailiwick_proto::v1;
 
 use super::pool::Pool;
@@ -50,6 +51,7 @@ fn why(part: &Part, shelf: &dyn Shelf, naming: Naming) -> v1::Why {
         (Category::NAME, _) => "in the category in view".into(),
         (Interests::NAME, _) => "matches the interests you declared".into(),
         (Popular::NAME, _) => "popular with many people here".into(),
+        (Exploration::NAME, _) => "new, shown to find out whom it suits".into(),
         (Editorial::NAME, _) => "chosen by the editors or new".into(),
         (other, _) => other.replace('_', " "),
     };
@@ -83,4 +85,17 @@ pub fn floors_unmet(ranking: &Ranking) -> Vec<v1::FloorUnmet> {
         }
     });
     unmet.collect()
+}
+
+/// What chance brought, as it is logged at home; it is not told in an answer.
+#[must_use]
+pub fn explored(ranking: &Ranking, shelf: &dyn Shelf) -> Vec<ExploredItem> {
+    let logged = |known: &Explored| {
+        Some(ExploredItem {
+            item: shelf.facts(known.row)?.id.to_string(),
+            place: u32::try_from(known.place).ok()?,
+            propensity: known.propensity,
+        })
+    };
+    ranking.explored.iter().filter_map(logged).collect()
 }

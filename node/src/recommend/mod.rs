@@ -7,18 +7,19 @@ mod popular;
 mod sources;
 mod together;
 
-pub use explain::{Naming, floors_unmet, main_parameters, shown};
+pub use explain::{Naming, explored, floors_unmet, main_parameters, shown};
 pub use history::{Declared, History, Touch};
 pub use popular::{Popularity, Released};
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use bailiwick_core::ids::{ItemId, Jurisdiction, UnixMillis};
-use bailiwick_core::learning::Blend;
-use bailiwick_core::policy::{Decision, Signal, SignalSet, Variant};
+use bailiwick_core::learning::{Blend, Draws};
+use bailiwick_core::policy::{Decision, Ratio, Signal, SignalSet, Variant};
 use bailiwick_core::ranking::{
-    AgeFloor, Barred, Excluded, Expired, Filter, Floors, Hidden, LinearScorer, Ranking, Row, Rules,
-    Shelf, Source, Wanted, Weight, rank,
+    AgeFloor, Aims, Barred, Excluded, Expired, Exploration, Filter, Floors, Hidden, LinearScorer,
+    Mix, Objectives, Ranking, Row, Rules, Shelf, Source, Wanted, Weight, rank,
 };
 use bailiwick_proto::validate::RecommendQuery;
 
@@ -53,6 +54,9 @@ const WEIGHTS: [Weight; 11] = {
     ]
 };
 
+/// The newest items that are looked through for some that may be explored.
+const EXPLORED_NEWEST: usize = 2000;
+
 /// What stands in for knowledge of the person, and gives way to it.
 const STAND_INS: [&str; 2] = [Popular::NAME, Editorial::NAME];
 
@@ -72,21 +76,52 @@ pub struct Request<'a> {
     pub history: &'a History,
     /// Released popularity of this domain, best first.
     pub popular: &'a [(ItemId, f64)],
+    /// What the operator asks of slates besides relevance.
+    pub objectives: Objectives,
+    /// The greatest share of the slate that chance may fill.
+    pub exploration_share_max: Ratio,
+    /// Where chance comes from.
+    pub draws: Draws,
 }
 
 /// Ranks one request over the catalogue as it is now.
 #[must_use]
 pub fn recommend(request: &Request<'_>, shelf: &ShelfView<'_>) -> Ranking {
+    // Not all that is granted: what the variant uses, so that its name tells the truth.
+    let granted = request.decision.variant.needs();
+    let pools = Pools::of(request, shelf);
+    let taste = match request.objectives.calibrates() {
+        true => pools.taste(shelf, granted),
+        false => Mix::default(),
+    };
     let rules = Rules {
-        // Not all that is granted: what the variant uses, so that its name tells the truth.
-        granted: request.decision.variant.needs(),
+        granted,
         limit: usize::try_from(request.query.limit).unwrap_or(usize::MAX),
         floors: floors_of(request.decision),
+        aims: Aims { objectives: request.objectives, taste, now: request.now },
+        exploration: exploration_of(request, shelf),
     };
-    let pools = Pools::of(request, shelf);
     let scorer = scorer(pools.known(rules.granted));
     let sources = sources_of(request, shelf, &pools);
     rank(&rules, &sources, &filters_of(request, shelf), &scorer, shelf)
+}
+
+/// What chance may bring: the newest of which no count is released, so that nobody's choice is behind it.
+fn exploration_of(request: &Request<'_>, shelf: &ShelfView<'_>) -> Exploration {
+    let share_max = request.exploration_share_max;
+    if share_max == Ratio::ZERO {
+        return Exploration::default();
+    }
+    let counted = request.popular.iter().filter_map(|(item, _)| shelf.row(item));
+    let counted: BTreeSet<Row> = counted.collect();
+    let newest = shelf.newest().take(EXPLORED_NEWEST);
+    let mut rows: Vec<Row> = newest.filter(|row| !counted.contains(row)).collect();
+    // Row numbers are a node's own: by id, whichever node is asked again draws from the same order.
+    let order = |row: &Row| {
+        shelf.facts(*row).map(|facts| (Reverse(facts.published.unwrap_or_default()), &facts.id))
+    };
+    rows.sort_by(|a, b| order(a).cmp(&order(b)));
+    Exploration { share_max, rows, draws: request.draws }
 }
 
 fn floors_of(decision: &Decision) -> Floors {
@@ -137,6 +172,14 @@ impl Pools {
             true => self.profile.rows.len(),
             false => 0,
         }
+    }
+
+    /// The mix of categories of what the person took, or of this session where nothing else may speak.
+    fn taste(&self, shelf: &ShelfView<'_>, granted: SignalSet) -> Mix {
+        let speaking = [&self.profile, &self.session].into_iter();
+        let speaking = speaking.filter(|pool| granted.contains(pool.signal));
+        let mut mixes = speaking.map(|pool| Mix::of(shelf, pool.rows.iter().copied()));
+        mixes.find(|mix| !mix.is_empty()).unwrap_or_default()
     }
 }
 

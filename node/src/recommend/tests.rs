@@ -1,21 +1,26 @@
 //! What is served is what an evaluation judges.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bailiwick_core::ids::{ItemId, UnixMillis};
+use bailiwick_core::ids::{ItemId, Jurisdiction, UnixMillis};
 use bailiwick_core::learning::{
-    Blend, Block, Interactions, ItemLists, ListOptions, Parts, PooledModel, Takers,
+    Blend, Block, Draws, Interactions, ItemLists, ListOptions, Parts, PooledModel, Takers,
 };
-use bailiwick_core::policy::Signal;
+use bailiwick_core::policy::{
+    AgeBand, Asking, Consent, Decision, Inputs, PackFile, PackSet, Ratio, Service, Signal, decide,
+};
 use bailiwick_core::ranking::{
-    Excluded, Filter, Floors, LinearScorer, Ranking, Row, Rules, Source, rank,
+    Aims, Excluded, Exploration, Filter, Floors, LinearScorer, Mix, Objectives, Ranking, Row,
+    Rules, Source, rank,
 };
 use bailiwick_proto::v1;
+use bailiwick_proto::validate::{self, RecommendQuery};
 
 use super::history::{History, Touch};
 use super::pool::Pool;
-use super::scorer;
 use super::together::Together;
+use super::{Naming, Pools, Request, explored, recommend, scorer, shown};
 use crate::catalog::{Catalogue, ShelfView};
 use crate::learning::ItemOrder;
 use crate::learning::model::{ModelFile, ServedModel};
@@ -67,7 +72,13 @@ fn liked(items: &[u32]) -> History {
 
 fn ranked(shelf: &ShelfView<'_>, history: &History, scorer: &LinearScorer) -> Ranking {
     let granted = [Signal::Beh, Signal::Exp].into_iter().collect();
-    let rules = Rules { granted, limit: 20, floors: Floors::default() };
+    let rules = Rules {
+        granted,
+        limit: 20,
+        floors: Floors::default(),
+        aims: Aims::default(),
+        exploration: Exploration::default(),
+    };
     let pool = Pool::profile(shelf, history, UnixMillis(0));
     let mut sources: Vec<Box<dyn Source>> = vec![Box::new(Together::of(shelf, &pool))];
     sources.extend(pool.sources(shelf).into_iter().map(|near| Box::new(near) as Box<dyn Source>));
@@ -125,6 +136,27 @@ fn who_is_not_known_is_told_nothing_by_the_model() {
     }
 }
 
+/// Tastes are read from the pools that the variant uses, and from nothing else; dislikes are no taste.
+#[test]
+fn a_taste_is_read_where_the_history_may_be() {
+    let of =
+        |number: u32, category: &str| v1::Item { category: vec![category.into()], ..item(number) };
+    let catalogue = Catalogue::of([of(1, "Art"), of(2, "Bach"), of(3, "Chess")]);
+    let shelf = catalogue.view();
+    let mut history = liked(&[1, 2]);
+    history.explicit[1].weight = -1.0;
+    let pools = Pools {
+        profile: Pool::profile(&shelf, &history, UnixMillis(0)),
+        session: Pool::session(&[shelf.row(&name(3)).unwrap()]),
+        in_view: Pool::in_view(None),
+    };
+    let taste = |signals: &[Signal]| pools.taste(&shelf, signals.iter().copied().collect());
+    let only = |number| Mix::of(&shelf, [(shelf.row(&name(number)).unwrap(), 1.0)]);
+    assert_eq!(taste(&[Signal::Beh, Signal::Ses]), only(1));
+    assert_eq!(taste(&[Signal::Ses]), only(3));
+    assert_eq!(taste(&[Signal::Agg, Signal::Ctx]), Mix::default());
+}
+
 /// Popularity weighs as before where nobody is known, and gives way to what is known.
 #[test]
 fn what_stands_in_gives_way_to_what_is_known() {
@@ -154,4 +186,85 @@ fn what_was_seen_long_ago_stays_seen() {
     let seen: Row = shelf.row(&name(first)).unwrap();
     let ranking = ranked(&shelf, &history, &scorer(1));
     assert!(ranking.items.iter().all(|item| item.row != seen));
+}
+
+/// A decision under the default packs, of an adult who agreed to everything or of somebody of whom nothing is known.
+fn decided(asking: Asking) -> Decision {
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/policies");
+    let text = |entry: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(entry.unwrap().path()).unwrap()
+    };
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| PackFile::parse(&text(entry)).unwrap());
+    let packs = PackSet::compile(files).unwrap();
+    let (home, location) = ("US".parse().unwrap(), "US".parse().unwrap());
+    decide(&packs, &Inputs { on: "2026-11-01".parse().unwrap(), home, location, asking })
+}
+
+fn agreeing() -> Asking {
+    Asking {
+        age_band: AgeBand::Adult,
+        consent: Consent::Granted,
+        ..Asking::anonymous(Service::General)
+    }
+}
+
+fn request<'a>(
+    decision: &'a Decision,
+    query: &'a RecommendQuery,
+    location: &'a Jurisdiction,
+    history: &'a History,
+    popular: &'a [(ItemId, f64)],
+    seed: u64,
+) -> Request<'a> {
+    Request {
+        decision,
+        query,
+        now: UnixMillis(1000),
+        location,
+        age: 16,
+        history,
+        popular,
+        objectives: Objectives::default(),
+        exploration_share_max: Ratio::new(0.3).unwrap(),
+        draws: Draws::new(seed),
+    }
+}
+
+/// Chance passes no filter, shows nothing of which a count is released, and keeps to its share.
+#[test]
+fn what_chance_brings_passes_every_filter() {
+    let new = |number: u32| v1::Item {
+        published_at: Some("1970-01-01T00:00:00.9Z".into()),
+        ..item(number)
+    };
+    let odd = [
+        v1::Item { available: Some(false), ..new(30) },
+        v1::Item { expires_at: Some("1970-01-01T00:00:01Z".into()), ..new(31) },
+        v1::Item { barred_in: vec!["US".into()], ..new(32) },
+        v1::Item { min_age: 17, ..new(33) },
+    ];
+    let others = (0..30).map(item).chain((34..44).map(new));
+    let catalogue = Catalogue::of(others.chain(odd));
+    let shelf = catalogue.view();
+    let popular: Vec<(ItemId, f64)> = (0..30).chain([34]).map(|n| (name(n), 10.0)).collect();
+    let history = History { blocked: vec![name(35)], ..liked(&[36]) };
+    let exclude = vec![name(37).to_string()];
+    let asked = v1::RecommendRequest { limit: Some(10), exclude, ..Default::default() };
+    let query = validate::recommend(asked).unwrap();
+    let location = "US".parse().unwrap();
+    let decision = decided(agreeing());
+    let mut brought = BTreeSet::new();
+    for seed in 0..200 {
+        let request = request(&decision, &query, &location, &history, &popular, seed);
+        let ranking = recommend(&request, &shelf);
+        assert_eq!((ranking.items.len(), ranking.explored.len()), (10, 3));
+        let logged = explored(&ranking, &shelf);
+        let shown = shown(&ranking, &shelf, Naming::History);
+        for known in &logged {
+            assert_eq!(shown[known.place as usize - 1].item, known.item);
+            brought.insert(known.item.clone());
+        }
+    }
+    let expected: BTreeSet<String> = (38..44).map(|n| name(n).to_string()).collect();
+    assert_eq!(brought, expected);
 }

@@ -2,6 +2,7 @@
 
 mod away;
 mod caller;
+mod chance;
 mod cluster;
 mod decided;
 mod events;

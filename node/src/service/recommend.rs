@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use bailiwick_core::ids::{DomainId, ItemId};
 use bailiwick_core::kind::Kind;
+use bailiwick_core::learning::Draws;
 use bailiwick_core::pinned::Pinned;
-use bailiwick_core::policy::{AgeBand, Applicable, Decision, ProfileRead, Signal, decide_under};
+use bailiwick_core::policy::{
+    AgeBand, Applicable, Decision, ProfileRead, Ratio, Signal, decide_under,
+};
 use bailiwick_net::token::Scope;
 use bailiwick_proto::failure::Failure;
+use bailiwick_proto::store::ExploredItem;
 use bailiwick_proto::validate::{self, RecommendQuery};
 use bailiwick_proto::{edge, v1};
 use tokio::time::Instant;
@@ -16,7 +20,7 @@ use super::State;
 use super::caller::Caller;
 use super::known::{Known, history, refused};
 use crate::recommend::{
-    Naming, Released, Request, floors_unmet, main_parameters, recommend, shown,
+    Naming, Released, Request, explored, floors_unmet, main_parameters, recommend, shown,
 };
 use crate::users::Person;
 
@@ -41,6 +45,13 @@ impl ProfileSource {
     }
 }
 
+/// An answer without its decision.
+struct Ranked {
+    answer: v1::RecommendResponse,
+    floors_unmet: Vec<v1::FloorUnmet>,
+    explored: Vec<ExploredItem>,
+}
+
 impl State {
     /// Answers one request.
     pub(super) async fn recommend(
@@ -52,7 +63,9 @@ impl State {
         if caller.verified.is_some() {
             caller.allowed(Scope::Recommend)?;
         }
-        let query = validate::recommend(call.request.unwrap_or_default())?;
+        let request = call.request.unwrap_or_default();
+        let asked = self.explores().then(|| request.clone());
+        let query = validate::recommend(request)?;
         self.catch_up(query.revision.as_deref()).await?;
         let law = self.law.applicable(caller.home(), &caller.location, (self.clock)());
         let mut known = self.known(&caller, query.receipt.as_deref(), &law).await?;
@@ -60,9 +73,11 @@ impl State {
         let decision = known.told(decide_under(&law, &asking));
         let log_id = self.log_decision("recommend", &caller, &asking, &decision)?;
         let (person, source) = self.profile(&caller, &mut known, &decision, &law).await?;
-        let (mut answer, floors_unmet) =
-            self.rank(&caller, &query, &known, &decision, person.as_ref())?;
-        let shown = shown_decision(&decision, source, log_id);
+        let draws = asked.and_then(|asked| self.draws(&caller, &decision, asked));
+        let Ranked { mut answer, floors_unmet, explored } =
+            self.rank(&caller, &query, &known, &decision, person.as_ref(), draws)?;
+        self.log_explored(&log_id, explored)?;
+        let shown = shown_decision(&decision, source, log_id.to_string());
         answer.decision = Some(v1::Decision { floors_unmet, ..shown });
         answer.receipt = known.receipt;
         answer.home_edge = self.home_edge(law.home.domain.as_ref());
@@ -114,7 +129,8 @@ impl State {
         known: &Known,
         decision: &Decision,
         person: Option<&Pinned<Person>>,
-    ) -> Result<(v1::RecommendResponse, Vec<v1::FloorUnmet>), Failure> {
+        draws: Option<Draws>,
+    ) -> Result<Ranked, Failure> {
         let person =
             person.map(|p| p.open(&self.standpoint)).transpose().map_err(|e| refused(&e))?;
         let history = history(person, &known.blocked, decision.granted);
@@ -128,6 +144,10 @@ impl State {
             age: age(caller.age_band(), decision),
             history: &history,
             popular: &popular,
+            objectives: self.ranking.objectives,
+            exploration_share_max: draws
+                .map_or(Ratio::ZERO, |_| self.ranking.exploration_share_max),
+            draws: draws.unwrap_or(Draws::new(0)),
         };
         let ranking = recommend(&request, &shelf);
         for fault in &ranking.faults {
@@ -142,7 +162,8 @@ impl State {
             main_parameters: main_parameters(&ranking),
             ..v1::RecommendResponse::default()
         };
-        Ok((answer, floors_unmet(&ranking)))
+        let explored = explored(&ranking, &shelf);
+        Ok(Ranked { answer, floors_unmet: floors_unmet(&ranking), explored })
     }
 
     fn popular(&self, decision: &Decision) -> Released {

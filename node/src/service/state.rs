@@ -17,6 +17,7 @@ use super::{Away, Law, People};
 use crate::buffer::EventBuffer;
 use crate::catalog::Catalogue;
 use crate::cluster::{Groups, Heard};
+use crate::config::RankingConfig;
 use crate::control::ControlState;
 use crate::decisions::Decisions;
 use crate::generations::Generations;
@@ -80,6 +81,8 @@ pub struct State {
     pub verifier: TokenVerifier,
     /// The kind of service that a request without a token is.
     pub anonymous_service: Service,
+    /// What slates are composed for besides relevance.
+    pub ranking: RankingConfig,
     /// Whose law applies, cached.
     pub law: Arc<Law>,
     /// Learning, and the models that come of it.

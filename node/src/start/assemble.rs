@@ -124,6 +124,7 @@ impl Opening<'_> {
             groups: groups.clone(),
             verifier,
             anonymous_service: self.config.anonymous_service,
+            ranking: self.config.ranking,
             away: Away::default(),
             receipts: ReceiptKeys::new(keys.collect()),
             signer: ReceiptSigner::new(domain, receipt)?,

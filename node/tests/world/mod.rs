@@ -19,7 +19,7 @@ use bailiwick_net::token::{NewToken, TokenMinter, TokenSettings, TokenVerifier};
 use bailiwick_net::trust::DomainTrust;
 use bailiwick_net::{Expect, Identity, Role, Supervisor, TrustBundle};
 use bailiwick_node::cluster::Seed;
-use bailiwick_node::config::Config;
+use bailiwick_node::config::{Config, RankingConfig};
 use bailiwick_node::learning::Schedule;
 use bailiwick_node::seal::{Secret, keys};
 use bailiwick_node::seams::{Seams, system_clock};
@@ -160,6 +160,7 @@ impl World {
             snapshot_every: 10_000,
             log_segment_bytes: 1 << 20,
             learning: Schedule::default(),
+            ranking: RankingConfig::default(),
         }
     }
 
