@@ -4,6 +4,7 @@ use bailiwick_core::ranking::{Exploration, Explored, Floor, Part, Ranked, Rankin
 use bailiwick_proto::store::ExploredItem;
 use bailiwick_proto::v1;
 
+use super::content::Content;
 use super::pool::Pool;
 use super::sources::{Category, Editorial, Interests, Popular};
 use super::title;
@@ -36,7 +37,7 @@ fn show(item: &Ranked, shelf: &dyn Shelf, naming: Naming) -> Option<v1::RankedIt
 
 fn why(part: &Part, shelf: &dyn Shelf, naming: Naming) -> v1::Why {
     let of = |names: [&str; 2]| names.contains(&part.source);
-    let personal = of(Pool::PROFILE) || part.source == Together::NAME;
+    let personal = of(Pool::PROFILE) || [Together::NAME, Content::PROFILE].contains(&part.source);
     let from = part.from.filter(|_| !personal || naming == Naming::History);
     let name = from.map(|row| title(shelf, row));
     let text = match (part.source, name) {
@@ -48,6 +49,12 @@ fn why(part: &Part, shelf: &dyn Shelf, naming: Naming) -> v1::Why {
         (_, None) if of(Pool::SESSION) => "because of this session".into(),
         (_, Some(name)) if of(Pool::IN_VIEW) => format!("similar to {name}"),
         (_, None) if of(Pool::IN_VIEW) => "similar to the item in view".into(),
+        (Content::PROFILE | Content::SESSION | Content::IN_VIEW, Some(name)) => {
+            format!("new, and has something in common with {name}")
+        }
+        (Content::PROFILE, None) => "new, and has something in common with what you liked".into(),
+        (Content::SESSION, None) => "new, and has something in common with this session".into(),
+        (Content::IN_VIEW, None) => "new, and has something in common with the item in view".into(),
         (Category::NAME, _) => "in the category in view".into(),
         (Interests::NAME, _) => "matches the interests you declared".into(),
         (Popular::NAME, _) => "popular with many people here".into(),

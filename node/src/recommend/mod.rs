@@ -1,5 +1,6 @@
 //! Profile -> sources -> filters -> scorer -> slate, for one decided request.
 
+mod content;
 mod explain;
 mod history;
 mod pool;
@@ -25,13 +26,14 @@ use bailiwick_proto::validate::RecommendQuery;
 
 use crate::catalog::ShelfView;
 use crate::mutant::{Mutant, planted};
+use content::Content;
 use pool::Pool;
 use sources::{Category, Editorial, Interests, Popular};
 use together::Together;
 
 /// The weights of the sources where nothing is known of the person. What each measures, in words, is what
 /// people are told.
-const WEIGHTS: [Weight; 11] = {
+const WEIGHTS: [Weight; 14] = {
     const fn of(source: &'static str, weight: f32, words: &'static str) -> Weight {
         Weight { source, words, weight }
     }
@@ -47,6 +49,9 @@ const WEIGHTS: [Weight; 11] = {
         of(profile_new, 0.5 * pooled, "similarity of new items to what you liked"),
         of(session_new, 0.3, "similarity of new items to this session"),
         of(in_view_new, 0.25, "similarity of new items to the item in view"),
+        of(Content::PROFILE, 0.3 * pooled, "what new items share with what you liked"),
+        of(Content::SESSION, 0.2, "what new items share with this session"),
+        of(Content::IN_VIEW, 0.15, "what new items share with the item in view"),
         of(Interests::NAME, 0.35, "your declared interests"),
         of(Category::NAME, 0.3, "the category in view"),
         of(Popular::NAME, 0.15, "popularity here"),
@@ -198,6 +203,13 @@ fn sources_of<'a>(
     for pool in [&pools.profile, &pools.session, &pools.in_view] {
         let near = pool.sources(shelf).into_iter();
         sources.extend(near.map(|near| Box::new(near) as Box<dyn Source + 'a>));
+    }
+    for (name, pool) in [
+        (Content::PROFILE, &pools.profile),
+        (Content::SESSION, &pools.session),
+        (Content::IN_VIEW, &pools.in_view),
+    ] {
+        sources.push(Box::new(Content::of(name, shelf, pool)));
     }
     if let Some(category) = &request.query.category {
         sources.push(Box::new(Category { shelf, category, popular: request.popular }));

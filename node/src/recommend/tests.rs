@@ -8,15 +8,17 @@ use bailiwick_core::learning::{
     Blend, Block, Draws, Interactions, ItemLists, ListOptions, Parts, PooledModel, Takers,
 };
 use bailiwick_core::policy::{
-    AgeBand, Asking, Consent, Decision, Inputs, PackFile, PackSet, Ratio, Service, Signal, decide,
+    AgeBand, Asking, Consent, Decision, Inputs, PackFile, PackSet, Ratio, Service, Signal, Variant,
+    decide,
 };
 use bailiwick_core::ranking::{
-    Aims, Excluded, Exploration, Filter, Floors, LinearScorer, Mix, Objectives, Ranking, Row,
-    Rules, Source, rank,
+    Aims, Excluded, Exploration, Filter, Floors, LinearScorer, Mix, Objectives, Part, Ranked,
+    Ranking, Row, Rules, Source, rank,
 };
 use bailiwick_proto::v1;
 use bailiwick_proto::validate::{self, RecommendQuery};
 
+use super::content::Content;
 use super::history::{History, Touch};
 use super::pool::Pool;
 use super::together::Together;
@@ -188,7 +190,7 @@ fn what_was_seen_long_ago_stays_seen() {
     assert!(ranking.items.iter().all(|item| item.row != seen));
 }
 
-/// A decision under the default packs, of an adult who agreed to everything or of somebody of whom nothing is known.
+/// A decision under the default packs of the United States.
 fn decided(asking: Asking) -> Decision {
     let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/policies");
     let text = |entry: std::io::Result<std::fs::DirEntry>| {
@@ -267,4 +269,47 @@ fn what_chance_brings_passes_every_filter() {
     }
     let expected: BTreeSet<String> = (38..44).map(|n| name(n).to_string()).collect();
     assert_eq!(brought, expected);
+}
+
+/// An item that is unknown to the model and has no vector is found by its creator, where the history may be read.
+#[test]
+fn a_new_item_by_a_creator_one_liked_is_found() {
+    let by =
+        |number: u32, creator: &str| v1::Item { creator: Some(creator.into()), ..item(number) };
+    let others = (0..ITEMS).filter(|number| *number != 3).map(item);
+    let new = [by(ITEMS, "Ann"), by(ITEMS + 1, "Ben")];
+    let catalogue = Catalogue::of(others.chain([by(3, "Ann")]).chain(new));
+    let order = ItemOrder::new((0..ITEMS).map(name).collect());
+    let served = ServedModel::build(vec![1], ModelFile { order, model: model() }).unwrap();
+    catalogue.serve(Some(Arc::new(served)));
+    let shelf = catalogue.view();
+    let (history, location) = (liked(&[3]), "US".parse().unwrap());
+    let asked = v1::RecommendRequest { limit: Some(1000), ..Default::default() };
+    let query = validate::recommend(asked).unwrap();
+    let said = |asking: Asking, history: &History| {
+        let decision = decided(asking);
+        let request = Request {
+            exploration_share_max: Ratio::ZERO,
+            ..request(&decision, &query, &location, history, &[], 0)
+        };
+        let ranking = recommend(&request, &shelf);
+        let of = |(part, _): &(Part, f32)| part.source == Content::PROFILE;
+        let brought = ranking.items.iter().filter(|item| item.why.iter().any(of));
+        let from = |ranked: &Ranked| ranked.why.iter().find(|why| of(why)).unwrap().0.from;
+        let brought = brought.map(|ranked| {
+            assert_eq!(ranked.why.iter().map(|(_, share)| share).sum::<f32>(), ranked.score);
+            (ranked.row, from(ranked))
+        });
+        (decision.variant, brought.collect::<Vec<_>>())
+    };
+    let row = |number| shelf.row(&name(number)).unwrap();
+    let found = vec![(row(ITEMS), Some(row(3)))];
+    assert_eq!(said(agreeing(), &history), (Variant::ProfileStd, found));
+    assert_eq!(said(agreeing(), &History::default()), (Variant::ProfileStd, vec![]));
+    let mut disliked = history.clone();
+    disliked.explicit[0].weight = -1.0;
+    assert_eq!(said(agreeing(), &disliked), (Variant::ProfileStd, vec![]));
+    // The same history under a decision that grants nothing of it: a child's, without a parent's consent.
+    let child = Asking { age_band: AgeBand::UpTo11, ..Asking::anonymous(Service::General) };
+    assert_eq!(said(child, &history), (Variant::Contextual, vec![]));
 }
