@@ -19,17 +19,26 @@ fn refused(words: impl Into<String>) -> Failure {
 
 /// The parts of a masked share: by targets, by history, counts, one after the other.
 pub(super) fn share_parts(masked: &MaskedShare) -> Vec<Vec<u8>> {
-    let blocks = masked.masked().blocks();
-    let values = blocks.into_iter().flat_map(FixedBlock::steps);
-    let bytes: Vec<u8> = values.flat_map(|step| step.to_le_bytes()).collect();
-    bytes.chunks(PART_BYTES).map(<[u8]>::to_vec).collect()
+    parts_of(masked.masked().blocks().map(FixedBlock::steps), |step: i64| step.to_le_bytes())
 }
 
 /// The parts of a model: directions, then history vectors.
 pub(super) fn model_parts(model: &PooledModel) -> Vec<Vec<u8>> {
-    let values = model.targets().values().iter().chain(model.history().values());
-    let bytes: Vec<u8> = values.flat_map(|value| value.to_le_bytes()).collect();
-    bytes.chunks(PART_BYTES).map(<[u8]>::to_vec).collect()
+    let blocks = [model.targets(), model.history()];
+    parts_of(blocks.map(Block::values), |value: f32| value.to_le_bytes())
+}
+
+/// The values of some blocks as bytes. A part ends where its block does: nothing is copied together first.
+fn parts_of<T: Copy, const BLOCKS: usize, const BYTES: usize>(
+    blocks: [&[T]; BLOCKS],
+    bytes: impl Fn(T) -> [u8; BYTES],
+) -> Vec<Vec<u8>> {
+    let part = |values: &[T]| {
+        let mut part = Vec::with_capacity(std::mem::size_of_val(values));
+        values.iter().for_each(|value| part.extend_from_slice(&bytes(*value)));
+        part
+    };
+    blocks.iter().flat_map(|block| block.chunks(PART_BYTES / BYTES)).map(part).collect()
 }
 
 /// Bytes that come in parts, and how many there are to be.
