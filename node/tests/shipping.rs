@@ -95,7 +95,9 @@ async fn until_merged(world: &World, node: &str, known: &Vectors) {
     let state = world.state(node);
     until("the index is merged", || {
         let index = state.catalogue.index();
-        index.is_some_and(|index| index.len() == known.len() && !index.needs_merge())
+        // It is counted a moment after it is swapped in.
+        let counted = did(world, node)[..3].iter().any(|count| *count > 0);
+        counted && index.is_some_and(|index| index.len() == known.len() && !index.needs_merge())
     })
     .await;
 }
