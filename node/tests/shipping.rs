@@ -148,8 +148,8 @@ async fn one_node_builds_and_the_others_fetch() {
         built += here;
         finds_right(&world, node, &known);
     }
-    // A second one only if the catalogue changed its leader meanwhile.
-    assert!((1..=2).contains(&built), "{built} nodes built");
+    // More than one only if the catalogue changed its leader meanwhile.
+    assert!((1..=3).contains(&built), "{built} of 4 nodes built");
 
     // A node that was away, and lost its file, fetches it, and has what came since.
     let (node, others) = follower(&world);

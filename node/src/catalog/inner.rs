@@ -28,6 +28,8 @@ pub(super) struct Inner {
     pub(super) learned: Option<Learned>,
     pub(super) applied: u64,
     pub(super) live: usize,
+    /// Rows that are read at once, before an index can be merged.
+    pub(super) room: usize,
 }
 
 /// The model that is served, and which of its numbers stands for which row.
@@ -97,7 +99,9 @@ impl Inner {
         if self.index.as_ref().is_some_and(|index| index.space().dimensions == dimensions) {
             return;
         }
-        let index = rows::space_of(row).and_then(|space| LiveIndex::new(space, Options::default()));
+        let default = Options::default();
+        let options = Options { pending_max: default.pending_max.max(self.room), ..default };
+        let index = rows::space_of(row).and_then(|space| LiveIndex::new(space, options));
         match index {
             Ok(index) => self.index = Some(Arc::new(index)),
             Err(error) => tracing::error!(%error, "the catalogue's vector space can't be opened"),
@@ -180,5 +184,25 @@ impl Inner {
         if let Some(index) = &self.index {
             index.remove(at);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::rows::{SPACE_KEY, row_of_space};
+    use bailiwick_ann::{Metric, Space};
+
+    /// Rows that are read at a start are all indexed, however many they are.
+    #[test]
+    fn a_large_catalogue_has_room_when_it_is_read() {
+        let most = Options::default().pending_max;
+        let mut inner = Inner { room: most + 10, ..Inner::default() };
+        let space = Space::new("default", 2, Metric::Cosine).unwrap();
+        inner.take(SPACE_KEY, Some(&row_of_space(&space).encode_to_vec().into()));
+        let index = inner.index.unwrap();
+        let last = Row::try_from(most + 5).unwrap();
+        (0..last).for_each(|row| index.upsert(row, &[1.0, 0.5]).unwrap());
+        assert_eq!(index.len(), most + 5);
     }
 }

@@ -115,7 +115,8 @@ impl Catalogue {
     }
 
     pub(super) fn reload(&self, reader: &Reader, applied: u64) {
-        let mut fresh = Inner::default();
+        let room = usize::try_from(reader.state().rows).unwrap_or(usize::MAX);
+        let mut fresh = Inner { room, ..Inner::default() };
         for key in [SPACE_KEY, GENERATION_KEY] {
             if let Ok(Some(value)) = reader.get(key) {
                 fresh.take(key, Some(&value));

@@ -260,11 +260,20 @@ impl World {
         Some(self.caller("operator", "EU-DE", "items:write cluster:admin"))
     }
 
+    /// Puts items, again where the catalogue has no leader at the moment: on a busy machine it may lose it.
     pub async fn put_items(&self, items: Vec<v1::Item>) {
         let any = self.alive().next().unwrap();
-        let call = edge::PutItemsCall { caller: self.operator(), items };
-        let answer = self.service(any).put_items(Request::new(call)).await.unwrap();
-        assert_eq!(answer.into_inner().errors, []);
+        let began = Instant::now();
+        loop {
+            let call = edge::PutItemsCall { caller: self.operator(), items: items.clone() };
+            match self.service(any).put_items(Request::new(call)).await {
+                Ok(answer) => return assert_eq!(answer.into_inner().errors, []),
+                Err(status) => {
+                    assert!(began.elapsed() < Duration::from_secs(120), "{status:?}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
     }
 
     pub async fn delete_item(&self, item: &str) {
