@@ -56,9 +56,10 @@ async fn what_is_learned_together_is_served_everywhere() {
     // Of 3 domains one coordinates, so that two send a census and 40 shares abroad.
     let tapped = std::mem::take(&mut *world.tapped.lock().unwrap());
     assert!(tapped.len() >= 2 * 41, "{}", tapped.len());
-    let share_bytes = (40 * 16 * 2 + 3) * 8;
-    let shares: Vec<_> = tapped.iter().filter(|part| part.len() == share_bytes).collect();
-    assert_eq!(shares.len(), 2 * 40);
+    // A share is two blocks, each a part by itself, and the counts.
+    let block_bytes = 40 * 16 * 8;
+    let shares: Vec<_> = tapped.iter().filter(|part| part.len() == block_bytes).collect();
+    assert_eq!(shares.len(), 2 * 2 * 40);
     for part in shares {
         // 8 deviations of an even spread. Unmasked it is above 10,000: most values are zero.
         assert!(unevenness(part) < 440.0, "a share is to be read: {}", unevenness(part));
