@@ -20,6 +20,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         .extern_path(".bailiwick.v1", "crate::v1")
         .btree_map(".")
+        // The values of models and shares: read in the frame in which they came.
+        .bytes(".bailiwick.peer.v1.LearnAsk.model")
+        .bytes(".bailiwick.peer.v1.LearnTell.masked")
         .compile_fds(protox::compile(INTERNAL, ["proto"])?)?;
     // JSON takes the very names of the messages and refuses what it does not know.
     tonic_prost_build::configure()

@@ -22,6 +22,8 @@ use crate::trust::Credentials;
 
 /// Length, big-endian, and tag.
 const HEADER_BYTES: usize = 5;
+/// Room that is made for a frame when its length is known, at most.
+const AHEAD_BYTES: usize = 1 << 20;
 /// Bytes read from a stream at one time.
 const CHUNK_BYTES: usize = 256 << 10;
 const CLOSED: quinn::VarInt = quinn::VarInt::from_u32(0);
@@ -415,6 +417,8 @@ impl QuicSource {
         }
         let tag = tag(*e)?;
         if rest.len() < len {
+            // Once, and not by doubling; what is announced is believed to a bound.
+            self.buffer.reserve(len.saturating_sub(rest.len()).min(AHEAD_BYTES));
             return Ok(None);
         }
         let mut whole = self.buffer.split_to(HEADER_BYTES + len);

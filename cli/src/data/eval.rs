@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use bailiwick_core::learning::{Interactions, ItemVectors, LearningError};
+use bailiwick_core::learning::{Draws, Interactions, ItemVectors, LearningError};
 
-use super::DataError;
 use super::source::Source;
 use super::table::{Form, Table};
+use super::{DataError, deal};
 
 /// Length of the lists that are judged.
 const AT: usize = 20;
@@ -18,6 +18,7 @@ struct Sides {
     test: Vec<u32>,
     country: Option<String>,
     age: Option<u8>,
+    home: usize,
 }
 
 /// Files that may tell of people, beside the sides.
@@ -31,6 +32,7 @@ pub struct Split {
     items: usize,
     people: Vec<Sides>,
     ages_told: bool,
+    domains: usize,
 }
 
 /// Means over all people who have test items.
@@ -51,13 +53,70 @@ impl Split {
     /// # Errors
     /// [`DataError`], naming file, line and how to mend it.
     pub fn read(directory: &Path) -> Result<Self, DataError> {
-        let mut split = Self { items: 0, people: Vec::new(), ages_told: false };
+        let mut split = Self { items: 0, people: Vec::new(), ages_told: false, domains: 1 };
         split.read_side(&directory.join("train.tsv.gz"), |sides| &mut sides.train)?;
         split.read_side(&directory.join("test.tsv.gz"), |sides| &mut sides.test)?;
         if let Some(file) = TOLD.iter().map(|name| directory.join(name)).find(|f| f.exists()) {
             split.read_told(&file)?;
         }
         Ok(split)
+    }
+
+    /// The same people, dealt over `domains`: in turn, or by country where countries are told (`deal`).
+    #[must_use]
+    pub fn dealt(mut self, domains: usize) -> Self {
+        self.domains = domains.max(1);
+        let countries: Vec<Option<&str>> =
+            self.people.iter().map(|sides| sides.country.as_deref()).collect();
+        let homes = deal::homes(&countries, self.domains);
+        self.people.iter_mut().zip(homes).for_each(|(sides, home)| sides.home = home);
+        self
+    }
+
+    /// Domains that the people are dealt over; 1 where they are not.
+    #[must_use]
+    pub fn domains(&self) -> usize {
+        self.domains
+    }
+
+    /// The domain of a person, below [`Split::domains`].
+    #[must_use]
+    pub fn home(&self, person: usize) -> usize {
+        self.people.get(person).map_or(0, |sides| sides.home)
+    }
+
+    /// The same people, each judged by this share of their train items, drawn by `seed` and held back from learning,
+    /// instead of by the test side: for choices between settings, which must not look at what they are judged by.
+    #[must_use]
+    pub fn held_out(mut self, share: f64, seed: u64) -> Self {
+        for (person, sides) in (0..).zip(&mut self.people) {
+            let draws = Draws::new(seed).stream(person);
+            let held = |item: &u32| draws.happens((*item).into(), share);
+            let train = std::mem::take(&mut sides.train);
+            (sides.test, sides.train) = train.into_iter().partition(held);
+        }
+        self
+    }
+
+    /// Reads slates that something else made for these people: columns `user` and `item`, the best item of a
+    /// person first, at most `most` of each. By person; who is not in the file has an empty slate.
+    ///
+    /// # Errors
+    /// [`DataError`], naming file, line and how to mend it.
+    pub fn read_slates(&self, path: &Path, most: usize) -> Result<Vec<Vec<u32>>, DataError> {
+        let mut slates = vec![Vec::new(); self.people.len()];
+        let mut table = Table::open(Source::file(path)?, Form::Tabs)?;
+        let (user, item) = (table.column("user")?, table.column("item")?);
+        while let Some(row) = table.next()? {
+            let mend = "number users and items as in train.tsv.gz";
+            let person: usize = row.value(user, mend)?;
+            let item = row.value(item, mend)?;
+            let slate = slates.get_mut(person).ok_or_else(|| row.refuse(user, mend))?;
+            if slate.len() < most && !slate.contains(&item) {
+                slate.push(item);
+            }
+        }
+        Ok(slates)
     }
 
     fn read_told(&mut self, path: &Path) -> Result<(), DataError> {
@@ -142,19 +201,15 @@ impl Split {
         Ok(())
     }
 
-    /// The train side of whom may be learned from, people dealt over `domains` in turn.
+    /// The train side of whom may be learned from, by domain.
     ///
     /// # Errors
     /// [`LearningError`] never for a split that was read.
-    pub fn interactions(
-        &self,
-        domains: usize,
-        most: usize,
-    ) -> Result<Vec<Interactions>, LearningError> {
-        let mut parts = vec![Interactions::new(self.items); domains];
+    pub fn interactions(&self, most: usize) -> Result<Vec<Interactions>, LearningError> {
+        let mut parts = vec![Interactions::new(self.items); self.domains];
         for (at, sides) in self.people.iter().enumerate() {
             let taken: &[u32] = if self.is_lawful(at) { &sides.train } else { &[] };
-            if let Some(part) = parts.get_mut(at % domains.max(1)) {
+            if let Some(part) = parts.get_mut(sides.home) {
                 part.push(taken, most)?;
             }
         }

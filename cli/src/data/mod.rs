@@ -2,6 +2,7 @@
 
 mod bookcrossing;
 mod dataset;
+mod deal;
 mod error;
 mod eval;
 mod events_file;

@@ -8,6 +8,11 @@ const EU: [&str; 27] = [
     "LT", "LU", "LV", "MT", "NL", "PL", "PT", "RO", "SE", "SI", "SK",
 ];
 
+/// Whether a country (ISO 3166-1 alpha-2) is a member of the European Union.
+pub(super) fn is_in_union(country: &str) -> bool {
+    EU.contains(&country)
+}
+
 /// No country is known. No pack has this name (ISO 3166 leaves it to its users), so that the strictest
 /// policy applies.
 const NOWHERE: &str = "ZZ";
@@ -82,7 +87,7 @@ pub(super) fn jurisdiction(country: &str, region: &str) -> Result<Jurisdiction, 
             None => country,
         },
         "CA" if region == "quebec" || region == "québec" => "CA-QC".to_owned(),
-        _ if EU.contains(&country.as_str()) => format!("EU-{country}"),
+        _ if is_in_union(&country) => format!("EU-{country}"),
         _ => country,
     })
 }

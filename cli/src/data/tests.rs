@@ -154,8 +154,8 @@ fn vectors_recommend_about_as_well_as_untrained_models_can() {
     for (set, recall, ndcg) in
         [("ml-latest-small/split", 0.23, 0.30), ("lastfm-2k/split", 0.27, 0.26)]
     {
-        let split = Split::read(&data.join(set)).unwrap();
-        let parts = split.interactions(3, Options::default().person_items_max).unwrap();
+        let split = Split::read(&data.join(set)).unwrap().dealt(3);
+        let parts = split.interactions(Options::default().person_items_max).unwrap();
         let vectors = learn(&parts, Options::default(), |_, _| ()).unwrap();
         let figures = evaluate(&split, &vectors, 1);
         assert!(figures.recall > recall && figures.ndcg > ndcg, "{set}: {figures:?}");
@@ -167,8 +167,8 @@ fn vectors_recommend_about_as_well_as_untrained_models_can() {
 fn figures_of_all_splits() {
     let Some(data) = directory("figures_of_all_splits") else { return };
     for set in ["ml-latest-small/split", "lastfm-2k/split", "bookcrossing/split", "amazon-cds-m1"] {
-        let split = Split::read(&data.join(set)).unwrap();
-        let parts = split.interactions(3, Options::default().person_items_max).unwrap();
+        let split = Split::read(&data.join(set)).unwrap().dealt(3);
+        let parts = split.interactions(Options::default().person_items_max).unwrap();
         for rounds in [4, 8, 12, 20] {
             let options = Options { rounds, ..Options::default() };
             let start = std::time::Instant::now();

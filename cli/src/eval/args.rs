@@ -35,6 +35,10 @@ pub struct EvalArgs {
     /// Where the intervals' resampling comes from.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Judge by this share of everybody's train items, held back from learning, and not by the test side: for choices
+    /// between settings.
+    #[arg(long, value_parser = share)]
+    pub held_out: Option<f64>,
     /// Show what the packs' floors and the operator's objectives cost: loss of NDCG by intra-list diversity, local
     /// share, calibration, freshness and the greatest share of a creator.
     #[arg(long, conflicts_with = "cluster")]
@@ -45,12 +49,23 @@ pub struct EvalArgs {
     /// How far domains of few people are levelled with those of many, 0 to 1.
     #[arg(long, default_value_t = 0.0, value_parser = balance, conflicts_with = "cluster")]
     pub balance: f64,
+    /// Slates that something else made (columns user and item, the best first): how much better or worse these are,
+    /// person by person. May be given several times.
+    #[arg(long)]
+    pub against: Vec<PathBuf>,
     /// With --sweep or --epsilon: where the curves go as a picture.
     #[arg(long)]
     pub svg: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().map_err(|_| "not a number".to_owned())?;
+    Some(share)
+        .filter(|share| *share > 0.0 && *share < 1.0)
+        .ok_or_else(|| "not between 0 and 1".into())
 }
 
 fn balance(text: &str) -> Result<f64, String> {

@@ -124,7 +124,7 @@ impl<'a> Taught<'a> {
         person: usize,
         limit: usize,
     ) -> Result<Vec<u32>, EvalError> {
-        let edge = edge_of(&self.clients, person)?;
+        let edge = edge_of(&self.clients, self.split.home(person))?;
         let train = self.split.train(person);
         let newest = |most: usize| {
             let items = train.get(train.len().saturating_sub(most)..).unwrap_or_default();
@@ -175,10 +175,9 @@ fn edges(cluster: &Temporary) -> Result<Vec<Edge>, EvalError> {
     cluster.plan().routers().map(edge).collect()
 }
 
-/// The home edge of a person: people are dealt over the domains in turn.
-fn edge_of(edges: &[Edge], person: usize) -> Result<&Edge, EvalError> {
-    let at = person.checked_rem(edges.len()).and_then(|at| edges.get(at));
-    at.ok_or_else(|| EvalError::Cluster("the cluster has no router".into()))
+/// The edge of a domain.
+fn edge_of(edges: &[Edge], domain: usize) -> Result<&Edge, EvalError> {
+    edges.get(domain).ok_or_else(|| EvalError::Cluster("the cluster has no router".into()))
 }
 
 fn operator(cluster: &Temporary, edges: &[Edge]) -> Result<Client, EvalError> {
@@ -277,7 +276,7 @@ async fn put_person(
     if train.is_empty() {
         return Ok(());
     }
-    let edge = edge_of(edges, person)?;
+    let edge = edge_of(edges, split.home(person))?;
     let token = cluster.tokens().person(&subject(person)?, &edge.home, AgeBand::Adult)?;
     let client = edge.client.with_token(&token)?;
     let consent = v1::PutConsentRequest {

@@ -59,7 +59,7 @@ pub(super) struct Learned {
 }
 
 impl Learned {
-    /// Learns from the split's people, dealt over the domains in turn.
+    /// Learns from the split's people, each in the domain that they are dealt to.
     pub(super) fn from(
         split: &Split,
         args: &EvalArgs,
@@ -75,8 +75,8 @@ impl Learned {
         args: &EvalArgs,
         say: &mut impl FnMut(&str),
     ) -> Result<Self, EvalError> {
-        let (domains, threads) = (args.domain_count(), args.threads());
-        let people = split.interactions(domains, options.person_items_max)?;
+        let threads = args.threads();
+        let people = split.interactions(options.person_items_max)?;
         let progress = |done: u32, of: u32, counts: Counts| {
             if done.is_multiple_of(20) || done == of {
                 say(&format!("round {done} of {of}: loss {:.4}", counts.loss / counts.examples));
@@ -172,7 +172,7 @@ impl Variant<'_> {
 impl Learned {
     /// What a person's items score who speaks by `used`.
     fn scores(&self, wanted: Wanted, split: &Split, person: usize, used: &[u32]) -> Vec<f32> {
-        let home = self.lists.get(person % self.lists.len().max(1));
+        let home = self.lists.get(split.home(person));
         let parts = Parts {
             pooled: Some(&self.pooled).filter(|_| wanted.vectors),
             lists: home.filter(|_| wanted.lists),

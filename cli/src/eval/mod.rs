@@ -4,6 +4,7 @@
 //! domain by domain; a running cluster can be asked through the same trait. What is judged, and how, is the
 //! same for all (`metrics`).
 
+mod against;
 mod aims;
 mod args;
 mod bootstrap;
@@ -20,6 +21,7 @@ mod slates;
 mod stand;
 mod sweep;
 
+pub use against::{Against, Beside, Difference};
 pub use aims::{AimCurves, AimPoint};
 pub use args::EvalArgs;
 pub use error::EvalError;
@@ -46,7 +48,11 @@ pub const AT: usize = 20;
 /// # Errors
 /// [`EvalError`]: a file that can't be read, a split without test items, options that can't be learned with.
 pub fn run(args: &EvalArgs, mut say: impl FnMut(&str)) -> Result<EvalReport, EvalError> {
-    let split = Split::read(&args.path)?;
+    let split = Split::read(&args.path)?.dealt(args.domain_count());
+    let split = match args.held_out {
+        Some(share) => split.held_out(share, args.seed),
+        None => split,
+    };
     let judge = Judge::new(&split, args.people_step());
     if judge.people().is_empty() {
         return Err(EvalError::NoTest);
@@ -73,11 +79,12 @@ pub fn run(args: &EvalArgs, mut say: impl FnMut(&str)) -> Result<EvalReport, Eva
     Ok(report)
 }
 
-/// The figures of every variant, and those of each domain and group under the whole variant.
+/// The figures of every variant; those of each domain and group, and beside other slates, under the whole variant.
 pub(crate) struct AllFigures {
     variants: BTreeMap<&'static str, VariantFigures>,
     domains: BTreeMap<String, DomainFigures>,
     groups: Groups,
+    against: Against,
 }
 
 fn judged(
@@ -88,18 +95,19 @@ fn judged(
     say: &mut impl FnMut(&str),
 ) -> Result<AllFigures, EvalError> {
     let (mut variants, mut domains) = (BTreeMap::new(), BTreeMap::new());
-    let mut groups = Groups::default();
+    let (mut groups, mut against) = (Groups::default(), Against::default());
     for variant in asked {
         let slates = variant.slates(judge.people(), AT)?;
         let judged = judge.judge(&slates);
         if variant.name() == learned::FULL {
-            domains = report::by_domain(split, &judged, args.domain_count());
+            domains = report::by_domain(split, &judged);
             groups = groups::groups(split, &judged, args.seed);
+            against = against::against(args, split, judge, &judged)?;
         }
         variants.insert(variant.name(), VariantFigures::new(&judged, args.seed));
         say(&format!("judged {}", variant.name()));
     }
-    Ok(AllFigures { variants, domains, groups })
+    Ok(AllFigures { variants, domains, groups, against })
 }
 
 /// Runs the evaluation and prints its report.

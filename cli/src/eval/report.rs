@@ -10,7 +10,7 @@ use super::learned::Cost;
 use super::metrics::{Figures, Judged, mean};
 use super::private::Privacy;
 use super::sweep::Sweep;
-use super::{AllFigures, EvalArgs, Groups, plot};
+use super::{Against, AllFigures, EvalArgs, Groups, plot};
 use crate::data::Split;
 
 /// One variant's figures over all people judged. Where there is an interval, 95 of 100 resampled sets of
@@ -82,6 +82,13 @@ pub struct EvalReport {
     pub domains: BTreeMap<String, DomainFigures>,
     /// By country and by age, where these are told.
     pub groups: Groups,
+    /// Beside the slates of `--against`, under the whole variant.
+    #[serde(skip_serializing_if = "no_slates")]
+    pub against: Against,
+}
+
+fn no_slates(against: &Against) -> bool {
+    against.0.is_empty()
 }
 
 impl VariantFigures {
@@ -114,13 +121,9 @@ impl VariantFigures {
     }
 }
 
-/// The figures of each domain's people, dealt as they are for learning.
-pub(super) fn by_domain(
-    split: &Split,
-    judged: &Judged,
-    domains: usize,
-) -> BTreeMap<String, DomainFigures> {
-    let home = |person: usize| person % domains.max(1);
+/// The figures of each domain's people.
+pub(super) fn by_domain(split: &Split, judged: &Judged) -> BTreeMap<String, DomainFigures> {
+    let home = |person: usize| split.home(person);
     let of = |domain: usize| {
         let mine = || judged.people.iter().filter(move |(person, _)| home(*person) == domain);
         let train = split.people().filter(|&person| home(person) == domain);
@@ -132,7 +135,7 @@ pub(super) fn by_domain(
         };
         (format!("domain-{domain}"), figures)
     };
-    (0..domains).map(of).collect()
+    (0..split.domains()).map(of).collect()
 }
 
 impl EvalReport {
@@ -144,8 +147,19 @@ impl EvalReport {
     ) -> Self {
         let path = args.path.display().to_string();
         let (central, sweep, privacy) = (args.central, None, None);
-        let AllFigures { variants, domains, groups } = figures;
-        Self { path, central, learn_seconds, learn, variants, sweep, privacy, domains, groups }
+        let AllFigures { variants, domains, groups, against } = figures;
+        Self {
+            path,
+            central,
+            learn_seconds,
+            learn,
+            variants,
+            sweep,
+            privacy,
+            domains,
+            groups,
+            against,
+        }
     }
 }
 
@@ -190,6 +204,7 @@ impl fmt::Display for EvalReport {
             )?;
         }
         self.groups.fmt(f)?;
+        self.against.fmt(f)?;
         self.sweep.iter().try_for_each(|sweep| sweep.fmt(f))?;
         self.privacy.iter().try_for_each(|privacy| privacy.fmt(f))
     }

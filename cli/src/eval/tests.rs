@@ -47,9 +47,11 @@ fn args(path: &Path) -> EvalArgs {
         threads: Some(2),
         every: 1,
         seed: 1,
+        held_out: None,
         sweep: false,
         epsilon: Vec::new(),
         balance: 0.0,
+        against: Vec::new(),
         svg: None,
         json: true,
     }
@@ -161,6 +163,53 @@ fn groups_are_judged_where_they_are_told() {
     write(&text.replace("\t70", "\told"));
     let wrong = run(&args(directory.path()), |_| ()).unwrap_err().to_string();
     assert!(wrong.contains("users.tsv.gz") && wrong.contains("age"), "{wrong}");
+}
+
+/// Slates that know the test side are better for sure; empty ones are worse; one's own items are level with themselves.
+#[test]
+fn slates_of_others_are_compared_person_by_person() {
+    let directory = two_tastes();
+    let split = Split::read(directory.path()).unwrap();
+    let of = |taken: &dyn Fn(usize) -> Vec<u32>| {
+        let pairs = split
+            .people()
+            .flat_map(|person| taken(person).into_iter().map(move |i| (person as u32, i)));
+        pairs.collect::<Vec<_>>()
+    };
+    let knowing = of(&|person| split.test(person).to_vec());
+    write(directory.path(), "knowing.tsv.gz", knowing.into_iter());
+    write(directory.path(), "empty.tsv.gz", std::iter::empty());
+    let against =
+        ["knowing", "empty"].map(|name| directory.path().join(format!("{name}.tsv.gz"))).to_vec();
+    let args = EvalArgs { against: against.clone(), ..args(directory.path()) };
+    let report = run(&args, |_| ()).unwrap();
+    let [knowing, empty] = [0, 1].map(|at| &report.against.0[&against[at].display().to_string()]);
+    let ours = report.variants["profile_std"].ndcg;
+    assert!(
+        (knowing.ndcg - 1.0).abs() < 1e-9 && knowing.ndcg_difference.interval[1] < 0.0,
+        "{report}"
+    );
+    assert!(empty.ndcg == 0.0 && (empty.ndcg_difference.mean - ours).abs() < 1e-9, "{report}");
+    assert!(empty.recall_difference.interval[0] > 0.0, "{report}");
+    write(directory.path(), "empty.tsv.gz", std::iter::once((60, 1)));
+    let wrong = run(&args, |_| ()).unwrap_err().to_string();
+    assert!(wrong.contains("empty.tsv.gz") && wrong.contains("user"), "{wrong}");
+}
+
+/// What is held out is not learned from, whatever the test side has.
+#[test]
+fn a_share_of_the_train_side_can_be_held_out() {
+    let split = Split::read(two_tastes().path()).unwrap();
+    let held = split.clone().held_out(0.4, 7);
+    for person in split.people() {
+        let mut both = [held.train(person), held.test(person)].concat();
+        both.sort_unstable();
+        assert_eq!(both, split.train(person), "each item is on one side");
+    }
+    let count =
+        |side: fn(&Split, usize) -> usize| held.people().map(|p| side(&held, p)).sum::<usize>();
+    let (train, test) = (count(|s, p| s.train(p).len()), count(|s, p| s.test(p).len()));
+    assert!((40..104).contains(&test) && train + test == 180, "{train} {test}");
 }
 
 /// The more a run may tell, the more items stand out from its noise.

@@ -155,6 +155,11 @@ impl Block {
         Self { rows, columns, values: values.iter().map(|&v| v as f32).collect() }
     }
 
+    /// Of values that can't but be finite.
+    pub(super) fn finite(rows: usize, columns: usize, values: Vec<f32>) -> Self {
+        Self { rows, columns, values }
+    }
+
     fn to_columns(&self) -> impl Iterator<Item = Vec<f64>> {
         (0..self.columns).map(|column| {
             self.values.iter().skip(column).step_by(self.columns).map(|&v| v.into()).collect()

@@ -141,8 +141,9 @@ impl FixedBlock {
     /// The numbers as real ones, each times `factor`.
     #[must_use]
     pub fn scaled(&self, factor: f64) -> Block {
-        let values: Vec<f64> = self.steps.iter().map(|&s| s as f64 * (factor / STEPS)).collect();
-        Block::rounded(self.rows, self.columns, &values)
+        let each = factor / STEPS;
+        let values = self.steps.iter().map(|&steps| (steps as f64 * each) as f32).collect();
+        Block::finite(self.rows, self.columns, values)
     }
 }
 

@@ -277,7 +277,7 @@ impl Lead {
         let (done, rounds) = training.progress();
         let at = self.attempt(done + 1);
         let model = Arc::new(training.model().clone());
-        let parts = model_parts(&model);
+        let parts = model_parts(&model).collect();
         let work = RoundWork { at, round, model, parts, people: self.people };
         let shares = try_join_all(seats.iter_mut().map(|seat| seat.share(&work))).await?;
         let shape = work.model.targets().shape();

@@ -81,9 +81,18 @@ fn stream(secret: &Secret, at: Attempt) -> ChaCha20Rng {
     ChaCha20Rng::from_seed(secret.mac(&parts))
 }
 
+/// Steps that are masked at once.
+const AT_ONCE: usize = 512;
+
 fn mask(block: &mut FixedBlock, stream: &mut ChaCha20Rng, adds: bool) {
-    for step in block.steps_mut() {
-        let mask = stream.next_u64() as i64;
-        *step = if adds { step.wrapping_add(mask) } else { step.wrapping_sub(mask) };
+    // Taken away is added with the other sign.
+    let sign = if adds { 1 } else { -1 };
+    let mut bytes = [0; AT_ONCE * size_of::<i64>()];
+    for steps in block.steps_mut().chunks_mut(AT_ONCE) {
+        stream.fill_bytes(&mut bytes);
+        let (masks, _) = bytes.as_chunks();
+        for (step, mask) in steps.iter_mut().zip(masks) {
+            *step = step.wrapping_add(i64::from_le_bytes(*mask).wrapping_mul(sign));
+        }
     }
 }

@@ -10,7 +10,7 @@ use bailiwick_core::learning::{
 use bailiwick_core::pinned::{Pinned, Standpoint};
 use ring::rand::SystemRandom;
 
-use super::wire::{Parts, model_parts, share_parts};
+use super::wire::{ArrivingModel, ArrivingShare, model_parts, share_parts};
 use super::*;
 
 const ITEMS: usize = 60;
@@ -71,17 +71,17 @@ fn parties_on(terms: Terms) -> BTreeMap<DomainId, Party> {
 
 /// Over the wire and back.
 fn sent(from: &DomainId, share: &MaskedShare, shape: (usize, usize)) -> MaskedShare {
-    let mut parts = Parts::of_share(shape);
-    share_parts(share).iter().for_each(|part| parts.take(part).unwrap());
-    assert!(!parts.are_missing());
-    parts.into_share(from, share.attempt(), shape).unwrap()
+    let mut arriving = ArrivingShare::of(shape);
+    share_parts(share).for_each(|part| arriving.take(&part).unwrap());
+    assert!(!arriving.is_missing());
+    arriving.whole(from, share.attempt()).unwrap()
 }
 
 fn received(model: &PooledModel) -> PooledModel {
     let shape = model.targets().shape();
-    let mut parts = Parts::of_model(shape);
-    model_parts(model).iter().for_each(|part| parts.take(part).unwrap());
-    parts.into_model(shape).unwrap()
+    let mut arriving = ArrivingModel::of(shape);
+    model_parts(model).for_each(|part| arriving.take(&part).unwrap());
+    arriving.whole().unwrap()
 }
 
 fn gathered(
@@ -196,13 +196,22 @@ fn a_party_reads_its_own_people_alone() {
 /// A domain that lies about the form is refused, and nothing of it is added.
 #[test]
 fn what_is_not_a_share_is_refused() {
-    let mut parts = Parts::of_share((2, 2));
-    assert!(parts.take(&[0; 8 * 11]).is_ok());
-    assert!(!parts.are_missing());
-    assert!(parts.take(&[0]).is_err(), "a byte too many");
-    let mut model = Parts::of_model((1, 1));
+    let from = domains().pop_first().unwrap();
+    let mut share = ArrivingShare::of((2, 2));
+    assert!(share.take(&[0; 8 * 5]).is_err(), "a part that goes on into the next block");
+    assert!(share.take(&[0; 8 * 3 + 1]).is_err(), "half a value");
+    assert!(share.take(&[]).is_err(), "a part without bytes");
+    for values in [3, 1, 4, 3] {
+        assert!(share.is_missing());
+        share.take(&vec![0; 8 * values]).unwrap();
+    }
+    assert!(!share.is_missing());
+    assert!(share.take(&[0; 8]).is_err(), "a value too many");
+    assert!(share.whole(&from, Attempt { round: 0, attempt: 0 }).is_ok());
+    let half = ArrivingShare::of((2, 2)).whole(&from, Attempt { round: 0, attempt: 0 });
+    assert!(half.is_err(), "a share of which nothing came");
+    let mut model = ArrivingModel::of((1, 1));
     model.take(&f32::NAN.to_le_bytes()).unwrap();
     model.take(&1.0_f32.to_le_bytes()).unwrap();
-    assert!(model.into_model((1, 1)).is_err(), "not a number");
-    assert!(Parts::of_share((2, 2)).take(&[]).is_err(), "a part without bytes");
+    assert!(model.whole().is_err(), "not a number");
 }

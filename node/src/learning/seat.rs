@@ -13,12 +13,13 @@ use bailiwick_proto::peer::learn_tell::Tell;
 use bailiwick_proto::peer::{
     LearnAgree, LearnAsk, LearnBegin, LearnCensus, LearnItems, LearnRound, LearnTell,
 };
+use bytes::Bytes;
 use prost::Message as _;
 use tokio::time::timeout;
 
 use super::learner::{FORMAT, Learner, SESSION};
 use super::speaker::{Session, Speaker};
-use super::wire::Parts;
+use super::wire::ArrivingShare;
 use super::{Attempt, ItemOrder, MaskedShare};
 use crate::files::bulk;
 
@@ -41,7 +42,7 @@ pub(super) struct RoundWork {
     pub(super) at: Attempt,
     pub(super) round: Round,
     pub(super) model: Arc<PooledModel>,
-    pub(super) parts: Vec<Vec<u8>>,
+    pub(super) parts: Vec<Bytes>,
     /// Of all domains.
     pub(super) people: u64,
 }
@@ -215,7 +216,8 @@ async fn ask(tx: &mut AnySender, ask: Ask) -> Result<(), Failure> {
 async fn next(rx: &mut FrameReceiver) -> Result<Tell, Failure> {
     let frame = rx.recv().await.map_err(|error| lost(&error))?;
     let frame = frame.ok_or_else(|| lost(&"it ended the session"))?;
-    let told = LearnTell::decode(frame).ok().and_then(|told| told.tell);
+    let told = LearnTell::decode(frame).ok().filter(|told| told.format == FORMAT);
+    let told = told.and_then(|told| told.tell);
     told.ok_or_else(|| Failure::new(Kind::Refused, "its answer can't be read"))
 }
 
@@ -232,12 +234,12 @@ async fn masked(
     at: Attempt,
     shape: (usize, usize),
 ) -> Result<MaskedShare, Failure> {
-    let mut parts = Parts::of_share(shape);
-    while parts.are_missing() {
+    let mut arriving = ArrivingShare::of(shape);
+    while arriving.is_missing() {
         match next(rx).await? {
-            Tell::Masked(part) => parts.take(&part)?,
+            Tell::Masked(part) => arriving.take(&part)?,
             Tell::Ready(_) => return Err(Failure::new(Kind::Refused, "it sent no share")),
         }
     }
-    parts.into_share(from, at, shape)
+    arriving.whole(from, at)
 }

@@ -15,7 +15,7 @@ use prost::Message as _;
 
 use super::learner::{FORMAT, Learner};
 use super::speaker::{Session, Speaker};
-use super::wire::{Parts, share_parts};
+use super::wire::{ArrivingModel, share_parts};
 use super::{Attempt, ItemOrder, MaskedShare};
 
 /// Items that a run may have.
@@ -32,6 +32,9 @@ async fn next(rx: &mut FrameReceiver) -> Result<Option<Ask>, Failure> {
     let frame = frame.map_err(|error| Failure::new(error.kind(), error.to_string()))?;
     let Some(frame) = frame else { return Ok(None) };
     let message = LearnAsk::decode(frame).map_err(|error| invalid(error.to_string()))?;
+    if message.format != FORMAT {
+        return Err(invalid(format!("format {} is not known, {FORMAT} is", message.format)));
+    }
     message.ask.map(Some).ok_or_else(|| invalid("nothing is asked"))
 }
 
@@ -147,10 +150,10 @@ async fn model(
     rx: &mut FrameReceiver,
     shape: (usize, usize),
 ) -> Result<bailiwick_core::learning::PooledModel, Failure> {
-    let mut parts = Parts::of_model(shape);
-    while parts.are_missing() {
+    let mut arriving = ArrivingModel::of(shape);
+    while arriving.is_missing() {
         let Some(Ask::Model(part)) = next(rx).await? else { return Err(invalid("a model is due")) };
-        parts.take(&part)?;
+        arriving.take(&part)?;
     }
-    parts.into_model(shape)
+    arriving.whole()
 }

@@ -90,7 +90,7 @@ fn tap(net: &MemoryNet) -> Tapped {
         if let (Some(Some(Tell::Masked(part))), true) =
             (told.map(|told| told.tell), from.domain != to.domain)
         {
-            seen.lock().unwrap().push(part);
+            seen.lock().unwrap().push(part.to_vec());
         }
     }));
     tapped
