@@ -1,7 +1,8 @@
 //! A cluster of real parts behind its public API: items, people and what they did go in as an app would send
 //! them, learning is the cluster's own, and slates are asked for one by one.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bailiwick_core::ids::{Jurisdiction, Subject};
@@ -11,24 +12,17 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::runtime::Runtime;
 
 use super::learned::{Cost, FULL, memory_peak_bytes};
+use super::load::{self, patiently};
 use super::{EvalArgs, EvalError, Slates};
 use crate::client::Client;
 use crate::data::Split;
 use crate::dev::Temporary;
 use crate::learn;
 
-/// Items of one upload, and events of one request.
-const ITEMS_AT_ONCE: usize = 1000;
-const EVENTS_AT_ONCE: usize = 500;
 /// People who are loaded, or asked for, at one time.
-const PEOPLE_AT_ONCE: usize = 16;
-/// What a crowded machine had to buffer is with its group by then.
-const DELIVERED_WITHIN: Duration = Duration::from_secs(60);
-const LOOKS_EVERY: Duration = Duration::from_millis(500);
+pub(super) const PEOPLE_AT_ONCE: usize = 16;
 /// Of one request; the machine is busy with all nodes at once.
-const DEADLINE: Duration = Duration::from_secs(60);
-/// A request that can't be taken now is sent again so often.
-const TRIES: u32 = 20;
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 /// Items of a history that stand for a session.
 const SESSION: usize = 3;
 
@@ -43,9 +37,9 @@ pub(super) struct Taught<'a> {
 }
 
 /// A domain's router, and the home of those who are dealt to it.
-struct Edge {
-    home: Jurisdiction,
-    client: Client,
+pub(super) struct Edge {
+    pub(super) home: Jurisdiction,
+    pub(super) client: Client,
 }
 
 /// How a slate is asked for.
@@ -55,8 +49,10 @@ enum Asking {
     Person,
     /// Without one, telling the last items.
     Session,
-    /// Without one, telling nothing but what not to show.
-    Stranger,
+    /// Without one, telling the last item alone, as what is looked at.
+    InView,
+    /// With the token of a child whom nobody consented for.
+    Child,
 }
 
 /// One way of asking.
@@ -64,14 +60,20 @@ pub(super) struct Asked<'a> {
     name: &'static str,
     asking: Asking,
     taught: &'a Taught<'a>,
+    /// By variant, slates that were of it.
+    answered: Mutex<BTreeMap<String, usize>>,
 }
 
-fn id(item: usize) -> String {
+pub(super) fn id(item: usize) -> String {
     format!("{item:08}")
 }
 
-fn subject(person: usize) -> Result<Subject, EvalError> {
-    Subject::new(format!("person-{person}")).map_err(|error| EvalError::Cluster(error.to_string()))
+pub(super) fn subject(person: usize) -> Result<Subject, EvalError> {
+    subject_of(&format!("person-{person}"))
+}
+
+fn subject_of(name: &str) -> Result<Subject, EvalError> {
+    Subject::new(name).map_err(|error| EvalError::Cluster(error.to_string()))
 }
 
 impl<'a> Taught<'a> {
@@ -86,8 +88,7 @@ impl<'a> Taught<'a> {
         let clients = edges(&cluster)?;
         say("the cluster is ready");
         let began = Instant::now();
-        runtime.block_on(put_items(&cluster, &clients, split))?;
-        runtime.block_on(put_people(&cluster, &clients, split, say))?;
+        runtime.block_on(load::load(&cluster, &clients, split, say))?;
         say(&format!("loaded in {:.0} s", began.elapsed().as_secs_f64()));
         let began = Instant::now();
         let request = v1::StartLearningRequest {
@@ -104,11 +105,15 @@ impl<'a> Taught<'a> {
 
     /// Every way of asking that is judged.
     pub(super) fn variants(&self) -> Vec<Box<dyn Slates + '_>> {
-        let of = |name, asking| Box::new(Asked { name, asking, taught: self }) as Box<dyn Slates>;
+        let of = |name, asking| {
+            let answered = Mutex::default();
+            Box::new(Asked { name, asking, taught: self, answered }) as Box<dyn Slates>
+        };
         vec![
             of(FULL, Asking::Person),
-            of("anonymous_session", Asking::Session),
-            of("anonymous", Asking::Stranger),
+            of("session_only", Asking::Session),
+            of("contextual", Asking::InView),
+            of("popular_k", Asking::Child),
         ]
     }
 
@@ -123,7 +128,7 @@ impl<'a> Taught<'a> {
         asking: Asking,
         person: usize,
         limit: usize,
-    ) -> Result<Vec<u32>, EvalError> {
+    ) -> Result<(String, Vec<u32>), EvalError> {
         let edge = edge_of(&self.clients, self.split.home(person))?;
         let train = self.split.train(person);
         let newest = |most: usize| {
@@ -140,17 +145,28 @@ impl<'a> Taught<'a> {
                 let token = token.person(&subject(person)?, &edge.home, AgeBand::Adult)?;
                 edge.client.with_token(&token)?
             }
-            Asking::Session | Asking::Stranger => {
-                request.exclude = newest(bailiwick_core::limits::EXCLUDE_ITEMS_MAX);
-                edge.client.clone()
+            Asking::Child => {
+                let subject = subject_of(&format!("child-{person}"))?;
+                let token = self.cluster.tokens().person(&subject, &edge.home, AgeBand::UpTo11)?;
+                edge.client.with_token(&token)?
             }
+            Asking::Session | Asking::InView => edge.client.clone(),
         };
-        if asking == Asking::Session {
-            request.session = newest(SESSION);
+        if asking != Asking::Person {
+            request.exclude = newest(bailiwick_core::limits::EXCLUDE_ITEMS_MAX);
+        }
+        match asking {
+            Asking::Session => request.session = newest(SESSION),
+            Asking::InView => {
+                let context = v1::RequestContext { item: newest(1).pop(), ..Default::default() };
+                request.context = Some(context);
+            }
+            Asking::Person | Asking::Child => {}
         }
         let answer: v1::RecommendResponse =
             patiently(|| client.post("/v1/recommendations", &request)).await?;
-        Ok(answer.items.iter().filter_map(|item| item.item.parse().ok()).collect())
+        let items = answer.items.iter().filter_map(|item| item.item.parse().ok()).collect();
+        Ok((answer.decision.unwrap_or_default().variant, items))
     }
 }
 
@@ -162,7 +178,15 @@ impl Slates for Asked<'_> {
     fn slates(&self, people: &[usize], limit: usize) -> Result<Vec<Vec<u32>>, EvalError> {
         let slates = people.iter().map(|&person| self.taught.slate(self.asking, person, limit));
         let slates = stream::iter(slates).buffered(PEOPLE_AT_ONCE).try_collect();
-        self.taught.runtime.block_on(slates)
+        let slates: Vec<(String, Vec<u32>)> = self.taught.runtime.block_on(slates)?;
+        if let Ok(mut answered) = self.answered.lock() {
+            slates.iter().for_each(|(of, _)| *answered.entry(of.clone()).or_default() += 1);
+        }
+        Ok(slates.into_iter().map(|(_, items)| items).collect())
+    }
+
+    fn answered(&self) -> BTreeMap<String, usize> {
+        self.answered.lock().map(|answered| answered.clone()).unwrap_or_default()
     }
 }
 
@@ -176,143 +200,13 @@ fn edges(cluster: &Temporary) -> Result<Vec<Edge>, EvalError> {
 }
 
 /// The edge of a domain.
-fn edge_of(edges: &[Edge], domain: usize) -> Result<&Edge, EvalError> {
+pub(super) fn edge_of(edges: &[Edge], domain: usize) -> Result<&Edge, EvalError> {
     edges.get(domain).ok_or_else(|| EvalError::Cluster("the cluster has no router".into()))
 }
 
-fn operator(cluster: &Temporary, edges: &[Edge]) -> Result<Client, EvalError> {
+pub(super) fn operator(cluster: &Temporary, edges: &[Edge]) -> Result<Client, EvalError> {
     let edge = edge_of(edges, 0)?;
     Ok(edge.client.with_token(&cluster.tokens().operator(&edge.home)?)?)
-}
-
-/// Sends a request again while the cluster says that it can't take it now. Ids make that safe.
-async fn patiently<T, F>(mut send: impl FnMut() -> F) -> Result<T, EvalError>
-where
-    F: Future<Output = Result<T, crate::client::ClientError>>,
-{
-    use bailiwick_core::kind::Kind;
-    let mut tries = 0;
-    loop {
-        match send().await {
-            Ok(answer) => return Ok(answer),
-            Err(error) => {
-                tries += 1;
-                let passing =
-                    matches!(error.kind(), Kind::Unavailable | Kind::Overloaded | Kind::Uncertain);
-                if !passing || tries >= TRIES {
-                    return Err(error.into());
-                }
-                tokio::time::sleep(Duration::from_millis(250)).await;
-            }
-        }
-    }
-}
-
-async fn put_items(cluster: &Temporary, edges: &[Edge], split: &Split) -> Result<(), EvalError> {
-    let client = operator(cluster, edges)?;
-    let item = |number| v1::Item { item: id(number), title: id(number), ..v1::Item::default() };
-    let items: Vec<v1::Item> = (0..split.items()).map(item).collect();
-    for part in items.chunks(ITEMS_AT_ONCE) {
-        let answer = patiently(|| client.put_items(part)).await?;
-        if let Some(refused) = answer.errors.first() {
-            return Err(EvalError::Cluster(format!("an item was refused: {}", refused.error)));
-        }
-    }
-    Ok(())
-}
-
-async fn put_people(
-    cluster: &Temporary,
-    edges: &[Edge],
-    split: &Split,
-    say: &mut impl FnMut(&str),
-) -> Result<(), EvalError> {
-    let done = AtomicUsize::new(0);
-    let lawful = || split.people().filter(|&person| split.is_lawful(person));
-    let count = lawful().count();
-    let put = |person: usize| {
-        let done = &done;
-        async move {
-            put_person(cluster, edges, split, person).await?;
-            Ok::<usize, EvalError>(done.fetch_add(1, Ordering::Relaxed) + 1)
-        }
-    };
-    let mut putting = stream::iter(lawful().map(put)).buffer_unordered(PEOPLE_AT_ONCE);
-    while let Some(done) = putting.try_next().await? {
-        if done.is_multiple_of(2000) {
-            say(&format!("{done} of {count} people are loaded"));
-        }
-    }
-    delivered(cluster).await
-}
-
-/// Waits until no node holds events back for a group.
-async fn delivered(cluster: &Temporary) -> Result<(), EvalError> {
-    let began = Instant::now();
-    for node in cluster.plan().nodes() {
-        let client = Client::new(&format!("http://{}", node.admin))?.with_deadline(DEADLINE);
-        loop {
-            let raw = client.send(http::Method::GET, "/metrics", bytes::Bytes::new()).await?;
-            let told = String::from_utf8_lossy(&raw.body);
-            if told.lines().any(|line| line == "bailiwick_buffered_batches 0") {
-                break;
-            }
-            if began.elapsed() > DELIVERED_WITHIN {
-                return Err(EvalError::Cluster(format!("{} still holds events back", node.name)));
-            }
-            tokio::time::sleep(LOOKS_EVERY).await;
-        }
-    }
-    Ok(())
-}
-
-async fn put_person(
-    cluster: &Temporary,
-    edges: &[Edge],
-    split: &Split,
-    person: usize,
-) -> Result<(), EvalError> {
-    let train = split.train(person);
-    if train.is_empty() {
-        return Ok(());
-    }
-    let edge = edge_of(edges, split.home(person))?;
-    let token = cluster.tokens().person(&subject(person)?, &edge.home, AgeBand::Adult)?;
-    let client = edge.client.with_token(&token)?;
-    let consent = v1::PutConsentRequest {
-        consent: Some("granted".into()),
-        ..v1::PutConsentRequest::default()
-    };
-    let consent: v1::Consent = patiently(|| client.put("/v1/me/consent", &consent)).await?;
-    let events: Vec<v1::Event> =
-        train.iter().enumerate().map(|(at, item)| like(at, *item)).collect();
-    // With the receipt whichever replica takes the events knows of the consent.
-    for part in events.chunks(EVENTS_AT_ONCE) {
-        let request =
-            v1::RecordEventsRequest { events: part.to_vec(), receipt: consent.receipt.clone() };
-        let answer: v1::RecordEventsResponse =
-            patiently(|| client.post("/v1/events", &request)).await?;
-        let kept = ["linked@", "buffer@"].iter().any(|way| answer.stored.starts_with(way));
-        if !kept {
-            let words = format!("events of {} are stored as {}", edge.home, answer.stored);
-            return Err(EvalError::Cluster(words));
-        }
-    }
-    Ok(())
-}
-
-/// The `at`th thing that a person took, a second after the one before.
-fn like(at: usize, item: u32) -> v1::Event {
-    let seconds = i64::try_from(at).unwrap_or_default();
-    let begin = jiff::Timestamp::now().as_second() - 86_400;
-    let moment = jiff::Timestamp::from_second(begin.saturating_add(seconds));
-    v1::Event {
-        id: format!("train-{at}"),
-        item: id(item as usize),
-        kind: "like".into(),
-        at: moment.ok().map(|moment| moment.to_string()),
-        ..v1::Event::default()
-    }
 }
 
 /// What went between the domains: a share up and a model down a round.

@@ -12,6 +12,7 @@ mod cluster;
 mod error;
 mod groups;
 mod learned;
+mod load;
 mod metrics;
 mod plot;
 mod popular;
@@ -104,7 +105,8 @@ fn judged(
             groups = groups::groups(split, &judged, args.seed);
             against = against::against(args, split, judge, &judged)?;
         }
-        variants.insert(variant.name(), VariantFigures::new(&judged, args.seed));
+        let figures = VariantFigures::new(&judged, args.seed).answered(variant.answered());
+        variants.insert(variant.name(), figures);
         say(&format!("judged {}", variant.name()));
     }
     Ok(AllFigures { variants, domains, groups, against })

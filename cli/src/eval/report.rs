@@ -42,6 +42,9 @@ pub struct VariantFigures {
     popularity_lift_interval: [f64; 2],
     /// People judged.
     pub people: usize,
+    /// Through a cluster: how many slates were of which variant, by what the decisions say.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub answered: BTreeMap<String, usize>,
 }
 
 /// One domain's people, under the whole variant.
@@ -117,7 +120,13 @@ impl VariantFigures {
             popularity_lift,
             popularity_lift_interval,
             people: judged.people.len(),
+            answered: BTreeMap::new(),
         }
+    }
+
+    /// The same, with what the answers say of themselves.
+    pub(super) fn answered(self, answered: BTreeMap<String, usize>) -> Self {
+        Self { answered, ..self }
     }
 }
 
@@ -190,6 +199,11 @@ impl fmt::Display for EvalReport {
             write!(f, "{:>25}", wide(v.ndcg, v.ndcg_interval))?;
             write!(f, "{:>10.3}{:>10.3}", v.coverage, v.intra_list_diversity)?;
             writeln!(f, "{:>8.3}{:>9.2}{:>8.2}", v.gini, v.novelty, v.popularity_lift)?;
+        }
+        for (name, v) in self.variants.iter().filter(|(_, v)| !v.answered.is_empty()) {
+            let of = |(variant, slates): (&String, &usize)| format!("{slates} of {variant}");
+            let answered: Vec<String> = v.answered.iter().map(of).collect();
+            writeln!(f, "{name}: slates {}", answered.join(", "))?;
         }
         writeln!(
             f,

@@ -1,5 +1,7 @@
 //! Where slates come from.
 
+use std::collections::BTreeMap;
+
 use super::EvalError;
 
 /// One variant of whatever recommends: a model in this process, or a cluster behind its public API.
@@ -13,6 +15,11 @@ pub trait Slates {
     /// # Errors
     /// [`EvalError`] when the whole is in doubt; a person without a slate gets an empty one.
     fn slates(&self, people: &[usize], limit: usize) -> Result<Vec<Vec<u32>>, EvalError>;
+
+    /// By the name of a variant, how many slates were of it by the answers' own word; empty where nobody decides.
+    fn answered(&self) -> BTreeMap<String, usize> {
+        BTreeMap::new()
+    }
 }
 
 /// Does `work` for each of `parts`, spread over `threads`; the answers come in the order of the parts.
