@@ -245,7 +245,7 @@ fn lists_of(people: &Interactions, threads: usize) -> Result<ItemLists, EvalErro
         let end = start.saturating_add(PIECE).min(people.items());
         takers.lists(start..end, &ListOptions::default())
     };
-    Ok(ItemLists::join(spread(&pieces, threads, of)?))
+    Ok(ItemLists::join(spread(&pieces, threads, of)?).turned())
 }
 
 impl Cost {

@@ -85,8 +85,9 @@ impl Adam {
 
 impl Moments {
     fn step(&mut self, vectors: &mut Block, gradients: &Block, rate: f32) {
-        let moments = self.means.rows_mut().flatten().zip(self.squares.rows_mut().flatten());
-        let places = vectors.rows_mut().flatten().zip(gradients.values());
+        // Over whole slices: rows put one after the other can't be done for several values at once.
+        let moments = self.means.values_mut().iter_mut().zip(self.squares.values_mut());
+        let places = vectors.values_mut().iter_mut().zip(gradients.values());
         for ((vector, &gradient), (mean, square)) in places.zip(moments) {
             *mean = MEAN * *mean + (1.0 - MEAN) * gradient;
             *square = SQUARE * *square + (1.0 - SQUARE) * gradient * gradient;

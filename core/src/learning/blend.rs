@@ -18,7 +18,7 @@ pub struct Blend {
 
 impl Blend {
     /// One setting for every catalogue.
-    pub const DEFAULT: Self = Self { pooled: 1.0, lists: 0.1 };
+    pub const DEFAULT: Self = Self { pooled: 1.0, lists: 0.08 };
 }
 
 impl Default for Blend {
@@ -37,23 +37,30 @@ pub struct Parts<'a> {
 }
 
 impl Blend {
-    /// The score of every item of a catalogue of `items` for someone who took `taken`; negative infinity
-    /// for what they have seen, which is not to be shown.
+    /// The score of every item of a catalogue of `items` for someone who took `taken`, the newest last; negative
+    /// infinity for what they have seen, which is not to be shown. The nearest item taken is looked for where that can
+    /// change who is among the best.
     #[must_use]
     pub fn scores(&self, parts: &Parts<'_>, items: usize, taken: &[u32], seen: &[u32]) -> Vec<f32> {
         let hidden: BTreeSet<u32> = seen.iter().copied().collect();
-        let weighted = || taken.iter().map(|&item| (item, 1.0));
+        let newest_first = || taken.iter().rev().map(|&item| (item, 1.0));
         let mut scores = vec![0.0; items];
-        if let Some(likeness) = parts.pooled.and_then(|model| Likeness::of(model, weighted())) {
-            let places = (0..).zip(&mut scores);
-            places.for_each(|(item, score)| *score += self.pooled * likeness.score(item));
-        }
-        if let Some(lists) = parts.lists {
-            let along = Along::of(lists, weighted(), |item| !hidden.contains(&item));
-            for (item, said) in along.scores() {
+        let shown = |item: u32| !hidden.contains(&item);
+        let along = parts.lists.map(|lists| Along::of(lists, newest_first(), shown));
+        let along: Vec<(u32, f32)> = along.iter().flat_map(Along::scores).collect();
+        if let Some(likeness) = parts.pooled.and_then(|model| Likeness::of(model, newest_first())) {
+            (0..).zip(&mut scores).for_each(|(item, score)| *score = likeness.together(item));
+            let near = nearest(&scores, shown);
+            scores.iter_mut().for_each(|score| *score = self.pooled * Likeness::least(*score));
+            for item in near.into_iter().chain(along.iter().map(|(item, _)| *item)) {
                 if let Some(score) = scores.get_mut(item as usize) {
-                    *score += self.lists * said;
+                    *score = self.pooled * likeness.score(item);
                 }
+            }
+        }
+        for (item, said) in along {
+            if let Some(score) = scores.get_mut(item as usize) {
+                *score += self.lists * said;
             }
         }
         for item in hidden {
@@ -63,4 +70,19 @@ impl Blend {
         }
         scores
     }
+}
+
+/// Items whose nearest neighbour among those taken is looked for: as many as a source brings a node for a slate, and
+/// more.
+const NEAR_MAX: usize = 200;
+
+/// The items of the best cosines.
+fn nearest(cosines: &[f32], shown: impl Fn(u32) -> bool) -> Vec<u32> {
+    let mut near: Vec<(f32, u32)> =
+        cosines.iter().copied().zip(0..).filter(|(_, item)| shown(*item)).collect();
+    if near.len() > NEAR_MAX {
+        near.select_nth_unstable_by(NEAR_MAX, |a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        near.truncate(NEAR_MAX);
+    }
+    near.into_iter().map(|(_, item)| item).collect()
 }

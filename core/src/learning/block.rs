@@ -53,6 +53,10 @@ impl Block {
         &self.values
     }
 
+    pub(super) fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
     /// The rows, in order.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
         // A block without columns has no values to cut; `max` keeps the cut legal.

@@ -78,14 +78,22 @@ impl PooledModel {
     /// they cancel.
     #[must_use]
     pub fn pool(&self, taken: impl IntoIterator<Item = (u32, f32)>) -> Option<Vec<f32>> {
+        self.pool_with_length(taken).map(|(pooled, _)| pooled)
+    }
+
+    /// As [`PooledModel::pool`], and the length that the sum had.
+    pub(super) fn pool_with_length(
+        &self,
+        taken: impl IntoIterator<Item = (u32, f32)>,
+    ) -> Option<(Vec<f32>, f32)> {
         let mut pooled = vec![0.0; self.dimensions()];
         for (item, weight) in taken {
             add_scaled(&mut pooled, self.history.row(item as usize).unwrap_or_default(), weight);
         }
         let usable = length(&pooled);
         (usable.is_finite() && usable > super::numbers::SHORTEST).then(|| {
-            normalise(&mut pooled);
-            pooled
+            let length = normalise(&mut pooled);
+            (pooled, length)
         })
     }
 

@@ -53,6 +53,7 @@ impl Learner {
         let most = TrainingOptions::default().person_items_max;
         let people = self.learnable(model.order(), most, None, None)?;
         let people = people.open(&self.here)?;
-        Ok(Takers::of(people).lists(0..model.order().len(), &ListOptions::default()))
+        let lists = Takers::of(people).lists(0..model.order().len(), &ListOptions::default());
+        Ok(lists.turned())
     }
 }

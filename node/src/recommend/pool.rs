@@ -71,7 +71,10 @@ impl Pool {
     }
 
     /// What the model calls the rows that it knows.
-    pub(super) fn numbers(&self, shelf: &ShelfView<'_>) -> impl Iterator<Item = (u32, f32)> {
+    pub(super) fn numbers(
+        &self,
+        shelf: &ShelfView<'_>,
+    ) -> impl Iterator<Item = (u32, f32)> + Clone {
         let number = |(row, weight): &(Row, f32)| Some((shelf.number(*row)?, *weight));
         self.rows.iter().filter_map(number)
     }

@@ -54,7 +54,7 @@ fn lists() -> ItemLists {
         let taken: Vec<u32> = (0..9).map(|at| (person * 37 + at * at * 11) % (ITEMS - 1)).collect();
         people.push(&taken, 100).unwrap();
     }
-    Takers::of(&people).lists(0..ITEMS as usize, &ListOptions::default())
+    Takers::of(&people).lists(0..ITEMS as usize, &ListOptions::default()).turned()
 }
 
 fn serving() -> Catalogue {
