@@ -75,26 +75,46 @@ impl LiveIndex {
         stamp: u64,
         note: impl FnOnce(&[Row]) -> Vec<u8>,
     ) -> Result<Saved, AnnError> {
-        let state = self.state.load_full();
         let io = |source| AnnError::Io { path: path.display().to_string(), source };
         let beside = path.with_extension("partial");
         let write = || {
             let out = File::create(&beside)?;
-            let mut sink = Sink::new(BufWriter::new(&out));
-            sink.state(&self.space, &state, stamp)?;
-            let note = note(state.generation.frozen.slots.rows());
-            sink.u64(note.len() as u64)?;
-            sink.bytes(&note)?;
-            sink.u32(u32::try_from(self.ef.load(Ordering::Relaxed)).unwrap_or_default())?;
-            let sealed = sink.seal()?;
+            let saved = self.write(BufWriter::new(&out), stamp, note)?;
             out.sync_all()?;
             // Only whole and synced does it take its name.
             std::fs::rename(&beside, path)?;
             let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
             File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-            Ok(sealed)
+            Ok(saved)
         };
-        let (sha256, bytes) = write().map_err(io)?;
+        write().map_err(io)
+    }
+
+    /// The bytes that [`LiveIndex::save`] would write, for a place in a file of the caller's.
+    ///
+    /// # Errors
+    /// [`AnnError::Io`] never.
+    pub fn to_bytes(&self, stamp: u64) -> Result<Vec<u8>, AnnError> {
+        let mut bytes = Vec::new();
+        let written = self.write(&mut bytes, stamp, |_| Vec::new());
+        written.map_err(|source| AnnError::Io { path: "memory".to_owned(), source })?;
+        Ok(bytes)
+    }
+
+    fn write(
+        &self,
+        out: impl Write,
+        stamp: u64,
+        note: impl FnOnce(&[Row]) -> Vec<u8>,
+    ) -> std::io::Result<Saved> {
+        let state = self.state.load_full();
+        let mut sink = Sink::new(out);
+        sink.state(&self.space, &state, stamp)?;
+        let note = note(state.generation.frozen.slots.rows());
+        sink.u64(note.len() as u64)?;
+        sink.bytes(&note)?;
+        sink.u32(u32::try_from(self.ef.load(Ordering::Relaxed)).unwrap_or_default())?;
+        let (sha256, bytes) = sink.seal()?;
         Ok(Saved { sha256, bytes, rows: state.live, stamp })
     }
 
@@ -126,10 +146,29 @@ impl LiveIndex {
         let io = |source| AnnError::Io { path: path.display().to_string(), source };
         let source = File::open(path).map_err(io)?;
         let bytes = source.metadata().map_err(io)?.len();
+        Self::read(BufReader::new(source), bytes, space, options, expected)
+    }
+
+    /// Reads an index of `space` from the bytes that [`LiveIndex::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// As [`LiveIndex::open`].
+    pub fn from_bytes(bytes: &[u8], space: &Space, options: Options) -> Result<Self, AnnError> {
+        let length = bytes.len() as u64;
+        Self::read(bytes, length, space, options, None).map(|opened| opened.index)
+    }
+
+    fn read(
+        source: impl Read,
+        bytes: u64,
+        space: &Space,
+        options: Options,
+        expected: Option<&[u8; 32]>,
+    ) -> Result<Opened, AnnError> {
         if bytes > options.memory_max {
             return Err(AnnError::Memory { needed: bytes, allowed: options.memory_max });
         }
-        let mut spring = Spring::new(BufReader::new(source), bytes)?;
+        let mut spring = Spring::new(source, bytes)?;
         let version = spring.version()?;
         let (state, stamp) = spring.state(space, options.keep)?;
         let note = if version < WITH_NOTE { Vec::new() } else { spring.note()? };

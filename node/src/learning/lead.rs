@@ -10,9 +10,7 @@ use std::time::Duration;
 
 use bailiwick_core::ids::{DomainId, GroupId, NodeName};
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{
-    Budget, Census, LearningError, PooledModel, Training, TrainingOptions,
-};
+use bailiwick_core::learning::{Budget, Census, LearningError, Training, TrainingOptions};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::store::control_command::Change;
 use bailiwick_proto::store::{
@@ -325,11 +323,12 @@ impl Lead {
         let (order, learner) = (Arc::clone(&self.order), Arc::clone(&self.learner));
         let writer = Arc::clone(&learner);
         let written = self.learner.offload.call(move || {
-            let model: PooledModel = training.finish();
-            let bytes = ModelFile { order: (*order).clone(), model }.encode();
+            let file = ModelFile::new((*order).clone(), training.finish()).indexed();
+            let bytes = file.map_err(|error| error.to_string())?.encode();
             let sha256 = sha256_of(&bytes);
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-            writer.models.put(&sha256, &bytes).map(|()| (sha256, length))
+            let put = writer.models.put(&sha256, &bytes);
+            put.map(|()| (sha256, length)).map_err(|error| error.to_string())
         });
         let broken = |error: &dyn std::fmt::Display| Failure::new(Kind::Broken, error.to_string());
         let (sha256, length) = written.await.map_err(|e| broken(&e))?.map_err(|e| broken(&e))?;

@@ -60,7 +60,7 @@ fn lists() -> ItemLists {
 fn serving() -> Catalogue {
     let catalogue = Catalogue::of((0..ITEMS).map(item));
     let order = ItemOrder::new((0..ITEMS).map(name).collect());
-    let served = ServedModel::build(vec![1], ModelFile { order, model: model() }).unwrap();
+    let served = ServedModel::build(vec![1], ModelFile::new(order, model())).unwrap();
     let served = Arc::new(served);
     catalogue.serve(Some(Arc::clone(&served)));
     catalogue.serve_lists(&served, Arc::new(lists()));
@@ -280,7 +280,7 @@ fn a_new_item_by_a_creator_one_liked_is_found() {
     let new = [by(ITEMS, "Ann"), by(ITEMS + 1, "Ben")];
     let catalogue = Catalogue::of(others.chain([by(3, "Ann")]).chain(new));
     let order = ItemOrder::new((0..ITEMS).map(name).collect());
-    let served = ServedModel::build(vec![1], ModelFile { order, model: model() }).unwrap();
+    let served = ServedModel::build(vec![1], ModelFile::new(order, model())).unwrap();
     catalogue.serve(Some(Arc::new(served)));
     let shelf = catalogue.view();
     let (history, location) = (liked(&[3]), "US".parse().unwrap());

@@ -1,14 +1,18 @@
 //! The bytes of a model's file: little-endian, with a checksum behind all of it.
 
+use bailiwick_ann::AnnError;
 use bailiwick_core::ids::{IdError, ItemId};
 use bailiwick_core::kind::Kind;
 use bailiwick_core::learning::{Block, LearningError, PooledModel};
 
+use super::index;
 use crate::learning::ItemOrder;
 
 const MAGIC: &[u8; 8] = b"BWMODEL1";
 /// The version of what follows the magic number.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The first version with an index.
+const WITH_INDEX: u32 = 2;
 const CHECKSUM_BYTES: usize = 4;
 const VALUE_BYTES: usize = 4;
 
@@ -50,6 +54,8 @@ pub struct ModelFile {
     pub order: ItemOrder,
     /// Their vectors.
     pub model: PooledModel,
+    /// The index over what may be recommended, built once for all nodes; empty where each is to build its own.
+    pub index: Vec<u8>,
 }
 
 fn put_number(out: &mut Vec<u8>, number: usize) {
@@ -57,6 +63,23 @@ fn put_number(out: &mut Vec<u8>, number: usize) {
 }
 
 impl ModelFile {
+    /// A model without an index.
+    #[must_use]
+    pub fn new(order: ItemOrder, model: PooledModel) -> Self {
+        Self { order, model, index: Vec::new() }
+    }
+
+    /// The same with its index. Computes for long.
+    ///
+    /// # Errors
+    /// [`AnnError`].
+    pub fn indexed(self) -> Result<Self, AnnError> {
+        let index = index::build(&self.model)?.to_bytes(0)?;
+        // What has no room in the file is built by each node.
+        let index = if u32::try_from(index.len()).is_ok() { index } else { Vec::new() };
+        Ok(Self { index, ..self })
+    }
+
     /// The file's bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -71,6 +94,8 @@ impl ModelFile {
         }
         let values = self.model.targets().values().iter().chain(self.model.history().values());
         values.for_each(|value| out.extend(value.to_le_bytes()));
+        put_number(&mut out, self.index.len());
+        out.extend(&self.index);
         let checksum = crc32fast::hash(&out);
         out.extend(checksum.to_le_bytes());
         out
@@ -91,9 +116,9 @@ impl ModelFile {
         if rest.take(MAGIC.len())? != MAGIC {
             return Err(ModelFileError::Torn("it has not our magic number"));
         }
-        match rest.number()? {
-            VERSION => {}
-            found => return Err(ModelFileError::Newer { found }),
+        let version = rest.number()?;
+        if version > VERSION {
+            return Err(ModelFileError::Newer { found: version });
         }
         let (items, dimensions) = (rest.count()?, rest.count()?);
         let mut ids = Vec::new();
@@ -102,11 +127,12 @@ impl ModelFile {
         }
         let targets = rest.block(items, dimensions)?;
         let history = rest.block(items, dimensions)?;
+        let index = if version < WITH_INDEX { Vec::new() } else { rest.index()? };
         let order = ItemOrder::new(ids.clone());
         if !rest.0.is_empty() || order.ids() != ids {
             return Err(ModelFileError::Torn("its parts do not fit"));
         }
-        Ok(Self { order, model: PooledModel::received(targets, history)? })
+        Ok(Self { order, model: PooledModel::received(targets, history)?, index })
     }
 }
 
@@ -135,6 +161,11 @@ impl<'a> Rest<'a> {
         let length = self.take(1)?.first().copied().unwrap_or_default();
         let text = std::str::from_utf8(self.take(length.into())?);
         Ok(ItemId::new(text.map_err(|_| ModelFileError::Torn("an item is not UTF-8"))?)?)
+    }
+
+    fn index(&mut self) -> Result<Vec<u8>, ModelFileError> {
+        let bytes = self.count()?;
+        Ok(self.take(bytes)?.to_vec())
     }
 
     fn block(&mut self, rows: usize, columns: usize) -> Result<Block, ModelFileError> {

@@ -1,11 +1,12 @@
 //! Finished models: files by the hash of their content, and what is served of them.
 //!
 //! ```text
-//! <sha256>.model   BWMODEL1, counts, ids of the items, directions, history vectors, checksum
+//! <sha256>.model   BWMODEL1, counts, ids of the items, directions, history vectors, index, checksum
 //! ```
 
 mod fetch;
 mod file;
+mod index;
 mod keep;
 mod served;
 mod shelf;

@@ -1,14 +1,11 @@
 //! A model in memory: vectors, the numbers of the items, and an index over their directions.
 
-use bailiwick_ann::{AnnError, LiveIndex, Metric, Options, Space};
+use bailiwick_ann::{AnnError, LiveIndex};
 use bailiwick_core::ids::ItemId;
 use bailiwick_core::learning::PooledModel;
 
-use super::ModelFile;
+use super::{ModelFile, index};
 use crate::learning::ItemOrder;
-
-/// Vectors that the index takes before it merges.
-const MERGE_AT: usize = 131_072;
 
 /// A model as it is served.
 pub struct ServedModel {
@@ -19,23 +16,16 @@ pub struct ServedModel {
 }
 
 impl ServedModel {
-    /// Builds the index over the items that the model knows. Computes for long.
+    /// Takes the index out of the file, or builds it, for long, where it has none that is this model's.
     ///
     /// # Errors
     /// [`AnnError`].
     pub fn build(sha256: Vec<u8>, file: ModelFile) -> Result<Self, AnnError> {
-        let ModelFile { order, model } = file;
-        let space = Space::new("learned", model.dimensions(), Metric::Cosine)?;
-        let index = LiveIndex::new(space, Options { threads: 1, ..Options::default() })?;
-        for (number, direction) in (0..).zip(model.targets().rows()) {
-            if model.knows(number) {
-                index.upsert(number, direction)?;
-            }
-            if index.pending() >= MERGE_AT {
-                index.merge()?;
-            }
-        }
-        index.merge()?;
+        let ModelFile { order, model, index } = file;
+        let index = match index::read(&index, &model) {
+            Some(index) => index,
+            None => index::build(&model)?,
+        };
         Ok(Self { sha256, order, model, index })
     }
 

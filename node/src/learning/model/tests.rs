@@ -16,7 +16,7 @@ fn small(seed: u64) -> ModelFile {
     let order = ItemOrder::new((0..7).map(item).collect());
     let block = |seed| Block::seeded(7, 8, seed);
     let model = PooledModel::new(block(seed), block(seed + 1)).unwrap();
-    ModelFile { order, model }
+    ModelFile::new(order, model)
 }
 
 fn manifest(bytes: &[u8]) -> ModelManifest {
@@ -87,6 +87,27 @@ fn the_model_before_is_at_hand() {
     assert_eq!(models.serving().as_deref(), Some(second.sha256()));
     assert!(models.before(second.sha256()).is_none());
     assert!(models.before(first.sha256()).is_some());
+}
+
+/// The index comes with the model, and is looked at before it is believed: another model's is built anew.
+#[test]
+fn an_index_that_is_not_the_model_s_is_not_believed() {
+    let indexed = small(1).indexed().unwrap();
+    assert!(!indexed.index.is_empty());
+    let read = ModelFile::decode(&indexed.encode()).unwrap();
+    assert_eq!(read, indexed);
+    let own = super::index::read(&indexed.index, &indexed.model).expect("its own");
+    assert_eq!(own.len(), 7);
+    let other = small(5);
+    assert!(super::index::read(&indexed.index, &other.model).is_none());
+    for cut in [0, 1, indexed.index.len() / 2, indexed.index.len() - 1] {
+        assert!(super::index::read(&indexed.index[..cut], &indexed.model).is_none(), "{cut}");
+    }
+    let strange = ModelFile { index: indexed.index, ..other.clone() };
+    let served = ServedModel::build(vec![1], strange).unwrap();
+    let direction = other.model.targets().row(3).unwrap();
+    let hits = served.index().search(direction, 1, 16, bailiwick_ann::Filter::All).unwrap();
+    assert_eq!(hits.first().map(|hit| hit.row), Some(3));
 }
 
 /// What is nearest to an item's direction in the index is the item itself.
