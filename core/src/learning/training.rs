@@ -73,7 +73,13 @@ impl TrainingOptions {
     /// The noise of each of the run's sums, of which the census is one.
     #[must_use]
     pub fn noise(&self) -> Option<Noise> {
-        self.budget.map(|budget| budget.noise(self.rounds.saturating_add(1)))
+        self.budget.map(|budget| budget.noise(self.sums()))
+    }
+
+    /// The sums of a run: its rounds, and the census.
+    #[must_use]
+    pub fn sums(&self) -> u32 {
+        self.rounds.saturating_add(1)
     }
 
     /// Standard deviation of the noise in every number of a round's share; 0 without noise. `part` is the part of

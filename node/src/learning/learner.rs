@@ -14,9 +14,9 @@ use bailiwick_proto::store::LearningPhase;
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::Schedule;
 use super::model::Models;
 use super::people::Rows;
+use super::{Schedule, Tally};
 use crate::catalog::Catalogue;
 use crate::cluster::Groups;
 use crate::control::ControlState;
@@ -80,6 +80,8 @@ pub struct Learner {
     pub offload: Offload,
     /// The keys of its sessions.
     pub offers: Offers,
+    /// The noisy shares that it gave.
+    pub tally: Arc<Tally>,
     /// When to learn without being asked.
     pub schedule: Schedule,
 }

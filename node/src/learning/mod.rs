@@ -34,10 +34,13 @@ mod offer;
 mod order;
 mod party;
 mod people;
+mod purse;
 mod schedule;
 mod seat;
 mod serve;
+mod session;
 mod speaker;
+mod tally;
 mod terms;
 mod wire;
 
@@ -52,6 +55,7 @@ pub use order::ItemOrder;
 pub use party::{Party, PartyError};
 pub use people::{Leavers, PeopleError, Rows, interactions, permitted};
 pub use schedule::Schedule;
+pub use tally::{Allowance, Tally, Unpaid};
 pub use terms::{Terms, default_options, training_options};
 
 #[cfg(test)]

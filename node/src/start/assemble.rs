@@ -76,6 +76,7 @@ impl Opening<'_> {
             clock: Arc::clone(&self.seams.clock),
             offload: self.seams.offload,
             offers: Offers::default(),
+            tally: Arc::default(),
             schedule: self.config.learning,
         })
     }
