@@ -90,7 +90,7 @@ impl TrainingOptions {
         self.noise().map_or(0.0, |noise| part(noise).deviation(sensitivity))
     }
 
-    fn check(&self) -> Result<(), LearningError> {
+    pub(super) fn check(&self) -> Result<(), LearningError> {
         let counts = [
             ("dimensions", self.dimensions),
             ("rounds", self.rounds as usize),
@@ -120,13 +120,13 @@ impl TrainingOptions {
 /// Learning under way: what the domains are asked next. It holds nothing of any single domain.
 #[derive(Debug, Clone)]
 pub struct Training {
-    options: TrainingOptions,
-    census: Census,
-    model: PooledModel,
-    adam: Adam,
-    done: u32,
+    pub(super) options: TrainingOptions,
+    pub(super) census: Census,
+    pub(super) model: PooledModel,
+    pub(super) adam: Adam,
+    pub(super) done: u32,
     /// Under noise: the sum of all sums over history vectors.
-    heard: Option<Block>,
+    pub(super) heard: Option<Block>,
 }
 
 /// Deviations by which what is heard of an item must be more than noise, for the item to be known.
