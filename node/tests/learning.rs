@@ -10,8 +10,10 @@
 
 mod world;
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use bailiwick_proto::store::LearningPhase;
 use bailiwick_proto::v1;
 use world::{HOMES, World, unevenness, until};
 
@@ -29,14 +31,22 @@ fn taken(person: usize) -> Vec<String> {
 
 async fn loaded() -> World {
     let world = World::start().await;
+    put_items(&world, 0..ITEMS).await;
+    put_people(&world).await;
+    world
+}
+
+async fn put_items(world: &World, numbers: Range<usize>) {
     let new = |number| v1::Item { item: item(number), title: item(number), ..v1::Item::default() };
-    world.put_items((0..ITEMS).map(new).collect()).await;
+    world.put_items(numbers.map(new).collect()).await;
+}
+
+async fn put_people(world: &World) {
     for at in HOMES {
         for person in 0..PEOPLE {
             world.put_person(&format!("{}-{person}", at.0), at, &taken(person)).await;
         }
     }
-    world
 }
 
 /// A whole run, what a tap sees of it, what comes of it, and a model after it that is taken back.
@@ -110,24 +120,48 @@ fn item_of_second() -> String {
     item(20)
 }
 
-/// The node that coordinates dies in the middle; another takes the run over and ends it.
+/// The round of the first checkpoint that `control` names of a run under way.
+async fn checkpointed(world: &World) -> u32 {
+    let any = world.alive().next().unwrap();
+    let named = || {
+        let run = world.run(any).unwrap();
+        assert_eq!(run.phase(), LearningPhase::Running, "it ended before: {run:?}");
+        run.checkpoint.map(|checkpoint| checkpoint.done)
+    };
+    until("a checkpoint is named", || named().is_some()).await;
+    named().unwrap()
+}
+
+/// The fewest rounds that a run says it has done until it ends, once a node that is left knows of its checkpoint.
+async fn fewest_done(world: &World) -> u32 {
+    let any = world.alive().next().unwrap();
+    let knows = || {
+        let run = world.run(any).unwrap();
+        run.checkpoint.is_some() || run.phase() != LearningPhase::Running
+    };
+    until("the checkpoint is known", knows).await;
+    let mut fewest = u32::MAX;
+    let ended = || {
+        let run = world.run(any).unwrap();
+        fewest = fewest.min(run.done);
+        run.phase() != LearningPhase::Running
+    };
+    until("the run ends", ended).await;
+    fewest
+}
+
+/// The node that coordinates dies in the middle; another takes the run over where its checkpoint is, and ends it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_outlives_its_coordinator() {
     let mut world = loaded().await;
     world.start_learning(1000).await;
-    let any = world.alive().next().unwrap();
-    let state = || world.learning(any);
-    loop {
-        let run = state().await.run.unwrap();
-        assert_eq!(run.phase, "running", "it ended before it could be interrupted: {run:?}");
-        if run.done > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let named = checkpointed(&world).await;
+    assert!(named >= 100, "{named}");
     until("somebody coordinates", || world.coordinator().is_some()).await;
     let coordinator = world.coordinator().unwrap();
     world.kill(coordinator).await;
+    let fewest = fewest_done(&world).await;
+    assert!(fewest >= named, "it went back to {fewest}, though {named} were written down");
     let ended = world.until_served("a model all the same", |s| s.active.is_some()).await;
     let run = ended.run.unwrap();
     assert_eq!((run.phase.as_str(), run.done), ("done", 1000));
@@ -135,5 +169,45 @@ async fn a_run_outlives_its_coordinator() {
     assert!(ended.active.unwrap().people >= 40);
     world.revive(coordinator).await;
     world.until_served("the model, where it was missed", |s| s.active.is_some()).await;
+    world.stop().await;
+}
+
+/// Another node coordinates from the middle on, while the parties stay the same: nothing can be told from the model.
+/// Under noise what was told twice is in the ledger, and no more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_taken_over_is_the_same_to_the_bit() {
+    let world = loaded().await;
+    let is_done = |status: &v1::LearningStatus| status.run.as_ref().unwrap().phase == "done";
+    world.start_learning(600).await;
+    let whole = world.until_served("the run in one piece", is_done).await.active.unwrap();
+
+    world.start_learning(600).await;
+    let named = checkpointed(&world).await;
+    let first = world.coordinator().unwrap();
+    world.depose(first).await;
+    until("another coordinates", || world.coordinator().is_some_and(|next| next != first)).await;
+    let fewest = fewest_done(&world).await;
+    assert!(fewest >= named, "it went back to {fewest}, though {named} were written down");
+    let ended = world.until_served("the run in two pieces", is_done).await;
+    let (run, active) = (ended.run.unwrap(), ended.active.unwrap());
+    assert!(run.attempts > 1, "nobody took it over: {run:?}");
+    assert_eq!((active.people, active.domains), (60, whole.domains));
+    assert_eq!(active.sha256, whole.sha256);
+    for node in world.alive() {
+        let folder = world.trainings(node);
+        let none = || std::fs::read_dir(&folder).unwrap().next().is_none();
+        until("no checkpoint is kept of a run that ended", none).await;
+    }
+
+    world.start_learning_under(600, Some(1000.0)).await;
+    checkpointed(&world).await;
+    let first = world.coordinator().unwrap();
+    world.depose(first).await;
+    let ended = world.until_served("a run with noise in two pieces", is_done).await;
+    let spent = ended.privacy.unwrap().spent;
+    let told: Vec<f64> = spent.iter().filter_map(|spent| spent.epsilon).collect();
+    assert!(told.len() > 1, "what was asked for twice is paid for twice: {told:?}");
+    // A stretch of 60 sums of 601 is a tenth of the cost, and epsilon goes about with its root.
+    assert!((told[0] - 1000.0).abs() < 1e-6 && told[1] < 400.0, "{told:?}");
     world.stop().await;
 }

@@ -17,6 +17,7 @@ use bailiwick_proto::store::{
 };
 use tokio::time::sleep;
 
+use super::checkpoint::Checkpoint;
 use super::learner::{Learner, WITHIN};
 use super::model::ModelFile;
 use super::purse::Purse;
@@ -52,6 +53,8 @@ pub(super) struct Lead {
     pub(super) fruitless: u32,
     /// What is noted of what the sums tell of people.
     pub(super) purse: Purse,
+    /// The round of the latest checkpoint.
+    pub(super) checkpointed: u32,
 }
 
 pub(super) fn short(count: usize) -> u32 {
@@ -62,9 +65,10 @@ impl Lead {
     fn new(learner: Arc<Learner>, run: LearningRun) -> Self {
         // What can't be learned with was refused when the run began.
         let options = training_options(&run.options.unwrap_or_default()).unwrap_or_default();
+        let purse = Purse::left(&options, &learner.control.view().privacy, &run);
         Self {
             learner,
-            // Whatever another coordinator summed went with it.
+            // What another coordinator summed is what its checkpoint has.
             run: LearningRun { done: 0, ..run },
             options,
             order: Arc::default(),
@@ -72,13 +76,16 @@ impl Lead {
             training: None,
             failures: BTreeMap::new(),
             fruitless: 0,
-            purse: Purse::default(),
+            purse,
+            checkpointed: 0,
         }
     }
 
     /// From the items to the model that is served.
     async fn through(&mut self) -> Result<(), Failure> {
-        self.number_items().await?;
+        if !self.take_up().await {
+            self.number_items().await?;
+        }
         while self.training.as_ref().is_none_or(|training| training.round().is_some()) {
             match self.session().await {
                 Ok(()) => {}
@@ -87,6 +94,25 @@ impl Lead {
             }
         }
         self.finish().await
+    }
+
+    /// Goes on where the coordinator before this one was, as far as it is to be had; whether it is.
+    async fn take_up(&mut self) -> bool {
+        let Checkpoint { order, training } =
+            match self.learner.checkpoint_of(&self.run, self.options).await {
+                Ok(Some(found)) => found,
+                Ok(None) => return false,
+                Err(failure) => {
+                    tracing::warn!(%failure, "the run begins anew");
+                    return false;
+                }
+            };
+        self.run.done = training.progress().0;
+        self.checkpointed = self.run.done;
+        self.people = training.census().people;
+        (self.order, self.training) = (Arc::new(order), Some(training));
+        tracing::info!(done = self.run.done, "the run goes on at its checkpoint");
+        true
     }
 
     async fn lost(&mut self, lost: SeatError) -> Result<(), Failure> {
@@ -137,10 +163,14 @@ impl Lead {
     pub(super) async fn note(&mut self, phase: LearningPhase, why: &str) {
         self.run.phase = phase.into();
         self.run.why = why.chars().take(200).collect();
-        let change = Change::NoteLearning(NoteLearning { run: Some(self.run.clone()) });
-        if let Err(failure) = self.learner.propose(change).await {
+        if let Err(failure) = self.learner.propose(self.told()).await {
             tracing::debug!(%failure, "how far learning is was not noted");
         }
+    }
+
+    /// The run as the cluster is to know it.
+    pub(super) fn told(&self) -> Change {
+        Change::NoteLearning(NoteLearning { run: Some(self.run.clone()) })
     }
 
     /// Writes the model, and has it served.

@@ -19,9 +19,11 @@
 //! coordinate ── Seat ─┬─ here: Speaker                      people (pinned) ─> Party ─> MaskedShare
 //!                     └─ stream ── serve ── Speaker              "
 //!     │  Gathering: sums of all parties, then core::learning::Training
+//!     ├─> Checkpoint ─> control: NoteCheckpoint ─> the next coordinator, should this one be lost
 //!     └─> ModelFile ─> control: ActivateModel ─> keep_model on every node ─> catalogue
 //! ```
 
+pub mod checkpoint;
 mod coordinate;
 mod error;
 mod gather;
@@ -47,7 +49,9 @@ mod wire;
 pub use coordinate::coordinate;
 pub use error::SumError;
 pub use gather::{Gathering, MaskedShare};
-pub use learner::{KEY, Learner, MODEL, OFFER, Offers, SERVING, SESSION};
+pub use learner::{
+    CHECKPOINT, CHECKPOINT_OFFER, KEY, Learner, MODEL, OFFER, Offers, SERVING, SESSION,
+};
 pub use lists::keep_lists;
 pub use masks::{Attempt, PairMasks};
 pub use offer::{Offer, RunId};

@@ -23,6 +23,8 @@ use super::{Attempt, Gathering, MaskedShare, SumError};
 const FAILURES_MAX: u32 = 3;
 /// A run tells how far it is so often.
 const NOTES: u32 = 20;
+/// A run has stretches: by these checkpoints are written, and sums announced.
+const STRETCHES: u32 = 10;
 
 /// Why a session ended before its work was done.
 pub(super) enum Ended {
@@ -142,11 +144,30 @@ impl Lead {
         }
     }
 
-    /// Takes note that a sum is asked for.
-    fn asks(&mut self) {
-        if self.options.budget.is_some() {
-            self.purse.ask();
+    /// Takes note that a sum is asked for. Under noise `control` knows beforehand, a stretch at a time: whoever
+    /// coordinates next can't know which of them were answered, and pays for them again.
+    async fn asks(&mut self) -> Result<(), Failure> {
+        if self.options.budget.is_none() {
+            return Ok(());
         }
+        if let Some(most) = self.purse.announces(self.stretch().into()) {
+            self.run.asked = most;
+            self.tells(self.told()).await?;
+            self.purse.announced(most);
+        }
+        self.purse.ask();
+        Ok(())
+    }
+
+    fn stretch(&self) -> u32 {
+        (self.options.rounds / STRETCHES).max(1)
+    }
+
+    /// Whether what comes after the round under way is to be written down.
+    fn checkpoint_is_due(&self) -> bool {
+        let done = self.run.done.saturating_add(1);
+        let far = done.saturating_sub(self.checkpointed) >= self.stretch();
+        far && done < self.options.rounds && self.learner.checkpoints.is_due(&self.run.run)
     }
 
     fn beginning(&self, parties: BTreeMap<DomainId, NodeName>) -> Result<Beginning, Failure> {
@@ -172,7 +193,7 @@ impl Lead {
         domains: &BTreeSet<DomainId>,
     ) -> Result<(), Ended> {
         let at = self.attempt(0);
-        self.asks();
+        self.asks().await?;
         let shares = try_join_all(seats.iter_mut().map(|seat| seat.census(at))).await?;
         let total = sum(at, domains, (0, 1), &shares)?;
         let census = Census::of_share(&total);
@@ -194,7 +215,7 @@ impl Lead {
         let model = Arc::new(training.model().clone());
         let parts = model_parts(&model).collect();
         let work = RoundWork { at, round, model, parts, people: self.people };
-        self.asks();
+        self.asks().await?;
         let shares = try_join_all(seats.iter_mut().map(|seat| seat.share(&work))).await?;
         let shape = work.model.targets().shape();
         let total = sum(at, domains, shape, &shares)?;
@@ -212,12 +233,24 @@ impl Lead {
     /// Takes the step that a sum says.
     async fn advance(&mut self, total: Share) -> Result<(), Ended> {
         let Some(mut training) = self.training.take() else { return Ok(()) };
+        let checkpoint = self.checkpoint_is_due();
+        let (writer, order) = (Arc::clone(&self.learner), Arc::clone(&self.order));
+        let (run, options) = (self.run.run.clone(), self.options);
         let stepped = self.learner.offload.call(move || {
             let counts = training.advance(&total);
+            if checkpoint
+                && counts.is_ok()
+                && let Err(error) = writer.checkpoints.write(&run, &options, &order, &training)
+            {
+                tracing::warn!(%error, "a checkpoint of learning was not written");
+            }
             (training, counts)
         });
         let broken = |error: std::io::Error| Failure::new(Kind::Broken, error.to_string());
         let (training, counts) = stepped.await.map_err(broken)?;
+        if checkpoint {
+            (self.checkpointed, _) = training.progress();
+        }
         self.training = Some(training);
         let counts = counts?;
         let loss = counts.loss / counts.examples.max(1.0);
