@@ -13,9 +13,10 @@ mod world;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use bailiwick_node::learning::Schedule;
 use bailiwick_proto::store::LearningPhase;
 use bailiwick_proto::v1;
-use world::{HOMES, World, unevenness, until};
+use world::{HOMES, World, asked, unevenness, until};
 
 const ITEMS: usize = 40;
 const PEOPLE: usize = 20;
@@ -210,4 +211,76 @@ async fn a_run_taken_over_is_the_same_to_the_bit() {
     // A stretch of 60 sums of 601 is a tenth of the cost, and epsilon goes about with its root.
     assert!((told[0] - 1000.0).abs() < 1e-6 && told[1] < 400.0, "{told:?}");
     world.stop().await;
+}
+
+/// Nobody asks for a run: one begins when there are items, and the next when they have moved and an hour has passed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_begin_by_themselves_when_items_move() {
+    let schedule = Schedule { every: None, moved: Some(0.25) };
+    let world = World::scheduled(schedule).await;
+    let any = world.alive().next().unwrap();
+    let phase = || world.run(any).map(|run| run.phase());
+    let ended = || phase().is_some_and(|phase| phase != LearningPhase::Running);
+    put_items(&world, 0..ITEMS).await;
+    until("the first run ends", ended).await;
+    assert_eq!(phase(), Some(LearningPhase::Failed), "there is nobody to learn from");
+    put_people(&world).await;
+    let first = world.run(any).unwrap().run;
+
+    world.pass(Duration::from_secs(3601));
+    until("another run begins", || world.run(any).unwrap().run != first).await;
+    let served =
+        world.until_served("the second run's model", |s| s.active.is_some() && ended()).await;
+    assert_eq!(served.active.unwrap().items, 40);
+    let second = world.run(any).unwrap();
+
+    put_items(&world, ITEMS..ITEMS + 10).await;
+    world.pass(Duration::from_secs(3601));
+    until("a third run begins", || world.run(any).unwrap().run != second.run).await;
+    let more = |s: &v1::LearningStatus| s.active.as_ref().is_some_and(|model| model.items == 50);
+    world.until_served("the third run's model", more).await;
+    assert_eq!(world.run(any).unwrap().options, second.options, "a run like the latest");
+    world.stop().await;
+}
+
+/// The people of a small domain go another way than those of two large ones. Levelled, its way counts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_balance_gives_a_small_domain_more() {
+    let world = World::start().await;
+    put_items(&world, 0..30).await;
+    // All take of the first ten items; most go on to the second ten, the few to the third.
+    let takes = |person: usize, also: usize| -> Vec<String> {
+        let of = |from: usize, at: usize| item(from + (person * 3 + at * at) % 10);
+        (0..4).flat_map(|at| [of(0, at), of(also, at)]).collect()
+    };
+    for (at, people, also) in [(HOMES[0], 30, 10), (HOMES[2], 30, 10), (HOMES[1], 6, 20)] {
+        for person in 0..people {
+            let who = format!("{}-{person}", at.0);
+            world.put_person(&who, at, &takes(person, also)).await;
+        }
+    }
+    let mut leaning = Vec::new();
+    for balance in [0.0, 1.0] {
+        let request = v1::StartLearningRequest { balance: Some(balance), ..asked(60) };
+        world.start_run(request).await;
+        let is_of = |status: &v1::LearningStatus| {
+            let run = status.run.as_ref().unwrap();
+            run.phase == "done" && run.balance.to_bits() == balance.to_bits()
+        };
+        world.until_served("a model", is_of).await;
+        leaning.push(few_over_most(&world));
+    }
+    assert!(leaning[1] > leaning[0] + 0.02, "levelled or not, the same: {leaning:?}");
+    world.stop().await;
+}
+
+/// By how much what the few take is nearer than what most take, to whoever took of what all take, as the small domain
+/// is served.
+fn few_over_most(world: &World) -> f32 {
+    let model = world.state("in-south-1").learning.models.served().unwrap();
+    let number = |at: usize| model.number(&item(at).parse().unwrap()).unwrap();
+    let pooled = model.vectors().pool((0..10).map(|at| (number(at), 1.0))).unwrap();
+    let scores = model.vectors().scores(&pooled);
+    let mean = |from: usize| (from..from + 10).map(|at| scores[number(at) as usize]).sum::<f32>();
+    (mean(20) - mean(10)) / 10.0
 }
