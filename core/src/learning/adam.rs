@@ -16,17 +16,17 @@ pub(super) struct Adam {
     /// Lengths of the target vectors, which the model has as directions. They grow with every step, so
     /// that a direction settles: at length 1 the items that few took would be shaken by each round's
     /// negatives for ever.
-    lengths: Vec<f32>,
-    targets: Moments,
-    history: Moments,
+    pub(super) lengths: Vec<f32>,
+    pub(super) targets: Moments,
+    pub(super) history: Moments,
     /// `MEAN` and `SQUARE` to the number of steps, by which the means are still short.
-    short: (f64, f64),
+    pub(super) short: (f64, f64),
 }
 
 #[derive(Debug, Clone)]
-struct Moments {
-    means: Block,
-    squares: Block,
+pub(super) struct Moments {
+    pub(super) means: Block,
+    pub(super) squares: Block,
 }
 
 impl Adam {

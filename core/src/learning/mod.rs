@@ -28,6 +28,7 @@ mod privacy;
 mod product;
 mod round;
 mod share;
+mod state;
 mod training;
 mod vectors;
 mod wide;
@@ -46,6 +47,7 @@ pub use power::{Options, Rounds, Step, learn};
 pub use privacy::{Budget, DELTA, EPSILON, Noise, Rho};
 pub use round::{Form, Group, Round};
 pub use share::{Bounds, Counts, Share};
+pub use state::TrainingState;
 pub use training::{Census, Training, TrainingOptions, summed, train};
 pub use vectors::{ItemVectors, Shaping};
 
@@ -117,6 +119,12 @@ pub enum LearningError {
         /// The most it may be.
         most: f64,
     },
+    /// What was kept of a training is none that this build, or these options, can go on with.
+    #[error("this training can't be gone on with: {why}")]
+    State {
+        /// What does not fit.
+        why: &'static str,
+    },
     /// The options ask for no dimension or no round.
     #[error("{field} is 0, it must be at least 1")]
     Zero {
@@ -133,7 +141,10 @@ impl LearningError {
             Self::Item { .. } | Self::Zero { .. } | Self::Option { .. } | Self::Budget { .. } => {
                 Kind::Invalid
             }
-            Self::Shape { .. } | Self::NotFinite { .. } | Self::Bound { .. } => Kind::Refused,
+            Self::Shape { .. }
+            | Self::NotFinite { .. }
+            | Self::Bound { .. }
+            | Self::State { .. } => Kind::Refused,
             Self::NoParts | Self::Contributors { .. } => Kind::Unavailable,
         }
     }
@@ -143,5 +154,7 @@ impl LearningError {
 mod contrast_tests;
 #[cfg(test)]
 mod privacy_tests;
+#[cfg(test)]
+mod state_tests;
 #[cfg(test)]
 mod tests;

@@ -68,6 +68,19 @@ impl Budget {
         Rho(((chance + self.epsilon).sqrt() - chance.sqrt()).powi(2))
     }
 
+    /// What `some` of so many sums cost that all together cost [`Budget::rho`].
+    #[must_use]
+    pub fn cost(self, sums: u32, some: u64) -> Rho {
+        Rho(self.rho().0 * (some as f64 / f64::from(sums.max(1))))
+    }
+
+    /// How many sums `rho` pays for, where so many cost [`Budget::rho`].
+    #[must_use]
+    pub fn pays(self, sums: u32, rho: Rho) -> u64 {
+        // What is paid for in parts is rounded in parts.
+        (rho.0 / self.rho().0 * f64::from(sums.max(1)) + 1e-6) as u64
+    }
+
     /// The noise by which so many sums together cost no more than this.
     #[must_use]
     pub fn noise(self, sums: u32) -> Noise {
@@ -152,6 +165,21 @@ mod tests {
         assert!(less.noise(10).deviation(1.0) > budget.noise(10).deviation(1.0));
         let parts = 3.0 * budget.noise(10).part(3).deviation(1.0).powi(2);
         assert!((parts - budget.noise(10).deviation(1.0).powi(2)).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_sums_cost_pays_for_them() {
+        for (epsilon, sums) in [(0.001, 1), (0.5, 161), (1000.0, 10_001)] {
+            let budget = Budget::new(epsilon, 1e-6).unwrap();
+            let mut paid = budget.cost(sums, sums.into());
+            assert!((paid.0 - budget.rho().0).abs() < 1e-9 * paid.0);
+            assert_eq!(budget.pays(sums, paid), sums.into());
+            for more in 1..=50 {
+                paid = paid.plus(budget.cost(sums, 1));
+                assert_eq!(budget.pays(sums, paid), u64::from(sums) + more);
+            }
+            assert_eq!(budget.pays(sums, Rho(budget.cost(sums, 1).0 * 0.999)), 0);
+        }
     }
 
     #[test]

@@ -73,7 +73,13 @@ impl TrainingOptions {
     /// The noise of each of the run's sums, of which the census is one.
     #[must_use]
     pub fn noise(&self) -> Option<Noise> {
-        self.budget.map(|budget| budget.noise(self.rounds.saturating_add(1)))
+        self.budget.map(|budget| budget.noise(self.sums()))
+    }
+
+    /// The sums of a run: its rounds, and the census.
+    #[must_use]
+    pub fn sums(&self) -> u32 {
+        self.rounds.saturating_add(1)
     }
 
     /// Standard deviation of the noise in every number of a round's share; 0 without noise. `part` is the part of
@@ -84,7 +90,7 @@ impl TrainingOptions {
         self.noise().map_or(0.0, |noise| part(noise).deviation(sensitivity))
     }
 
-    fn check(&self) -> Result<(), LearningError> {
+    pub(super) fn check(&self) -> Result<(), LearningError> {
         let counts = [
             ("dimensions", self.dimensions),
             ("rounds", self.rounds as usize),
@@ -114,13 +120,13 @@ impl TrainingOptions {
 /// Learning under way: what the domains are asked next. It holds nothing of any single domain.
 #[derive(Debug, Clone)]
 pub struct Training {
-    options: TrainingOptions,
-    census: Census,
-    model: PooledModel,
-    adam: Adam,
-    done: u32,
+    pub(super) options: TrainingOptions,
+    pub(super) census: Census,
+    pub(super) model: PooledModel,
+    pub(super) adam: Adam,
+    pub(super) done: u32,
     /// Under noise: the sum of all sums over history vectors.
-    heard: Option<Block>,
+    pub(super) heard: Option<Block>,
 }
 
 /// Deviations by which what is heard of an item must be more than noise, for the item to be known.

@@ -4,7 +4,7 @@ use bailiwick_core::learning::{DELTA, EPSILON};
 use bailiwick_proto::store::control_row::Row;
 use bailiwick_proto::store::{
     ActivateModel, ControlRow, LearningOptions, LearningPhase, LearningRun, ModelManifest, Models,
-    NoteLearning, RollBackModel, StartLearning,
+    NoteCheckpoint, NoteLearning, RollBackModel, StartLearning,
 };
 use prost::Message as _;
 
@@ -117,12 +117,30 @@ pub(super) fn note(note: NoteLearning, at_ms: i64, view: &mut View<'_>) -> Resul
     if told.why.len() > WHY_BYTES_MAX {
         return Err(format!("why has {} bytes, at most {WHY_BYTES_MAX}", told.why.len()));
     }
+    let goes_on = told.phase() == LearningPhase::Running;
     let run = LearningRun {
         options: known.options,
         started_ms: known.started_ms,
         changed_ms: at_ms,
+        checkpoint: known.checkpoint.filter(|_| goes_on),
+        asked: known.asked.max(told.asked),
         ..told
     };
+    put(view, Key::Learning, Row::Learning(run))
+}
+
+/// Names what the run's next coordinator goes on with.
+pub(super) fn note_checkpoint(
+    note: NoteCheckpoint,
+    at_ms: i64,
+    view: &mut View<'_>,
+) -> Result<(), String> {
+    let known = running(view, &note.run)?;
+    let checkpoint = note.checkpoint.ok_or("there is no checkpoint")?;
+    if checkpoint.sha256.len() != HASH_BYTES || checkpoint.length == 0 {
+        return Err("the checkpoint's name is not well-formed".into());
+    }
+    let run = LearningRun { checkpoint: Some(checkpoint), changed_ms: at_ms, ..known };
     put(view, Key::Learning, Row::Learning(run))
 }
 
@@ -140,6 +158,7 @@ pub(super) fn activate(
         done: manifest.rounds,
         why: String::new(),
         changed_ms: at_ms,
+        checkpoint: None,
         ..known
     };
     let mut models = models_of(view);

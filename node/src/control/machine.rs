@@ -97,9 +97,12 @@ pub fn may_propose(
             _ => Ok(()),
         },
         // The coordinator leads the group, and so needs no other node to propose for it.
-        Some(Command::NoteLearning(_) | Command::ActivateModel(_) | Command::SpendPrivacy(_)) => {
-            Err(format!("{} does not coordinate the run", site.name))
-        }
+        Some(
+            Command::NoteLearning(_)
+            | Command::NoteCheckpoint(_)
+            | Command::ActivateModel(_)
+            | Command::SpendPrivacy(_),
+        ) => Err(format!("{} does not coordinate the run", site.name)),
         Some(
             Command::SetClusterVersion(_) | Command::StartLearning(_) | Command::RollBackModel(_),
         )
@@ -180,6 +183,7 @@ fn apply(command: ControlCommand, view: &mut View<'_>) -> Result<(), String> {
         Some(Command::NoteLearning(note)) => learning::note(note, command.at_ms, view),
         Some(Command::ActivateModel(model)) => learning::activate(model, command.at_ms, view),
         Some(Command::RollBackModel(back)) => learning::roll_back(&back, view),
+        Some(Command::NoteCheckpoint(note)) => learning::note_checkpoint(note, command.at_ms, view),
         Some(Command::SpendPrivacy(spend)) => privacy::spend(spend, command.at_ms, view),
         None => Err("the command is empty".into()),
     }

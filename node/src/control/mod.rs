@@ -7,5 +7,5 @@ mod state;
 
 pub use learning::{OutOfBounds, check_options};
 pub use machine::{ControlMachine, FORMAT, may_propose};
-pub use privacy::{recent, total};
+pub use privacy::{recent, spent_by, total};
 pub use state::{ControlState, ControlView, DomainRecord, NodeRecord};

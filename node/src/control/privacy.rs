@@ -29,6 +29,13 @@ pub fn total(ledger: &PrivacyLedger, now: UnixMillis) -> Rho {
     recent(ledger, now).filter_map(|spent| spent.rho).map(Rho).fold(Rho::default(), Rho::plus)
 }
 
+/// What a run paid for, with all its coordinators.
+#[must_use]
+pub fn spent_by(ledger: &PrivacyLedger, run: &[u8]) -> Rho {
+    let of_run = ledger.spent.iter().filter(|spent| spent.run == run);
+    of_run.filter_map(|spent| spent.rho).map(Rho).fold(Rho::default(), Rho::plus)
+}
+
 /// Notes what a run is about to spend.
 pub(super) fn spend(spend: SpendPrivacy, at_ms: i64, view: &mut View<'_>) -> Result<(), String> {
     running(view, &spend.run)?;

@@ -32,7 +32,7 @@ pub async fn coordinate(learner: Arc<Learner>) {
         if learner.is_due() {
             learner.begin().await;
         }
-        let Some(run) = learner.run_to_lead() else { continue };
+        let Some(run) = learner.run_to_lead().await else { continue };
         tokio::select! {
             () = lead(&learner, run.clone()) => {}
             () = deposed(&learner) => tracing::info!("another node goes on with the run"),
@@ -82,10 +82,17 @@ impl Learner {
         }
     }
 
-    fn run_to_lead(&self) -> Option<LearningRun> {
-        let leads = self.control_group().is_ok_and(|group| group.leads());
-        let run = self.control.view().learning.clone()?;
-        (leads && run.phase() == LearningPhase::Running).then_some(run)
+    /// The run that this node is to lead, as whoever led it before left it.
+    async fn run_to_lead(&self) -> Option<LearningRun> {
+        let group = self.control_group().ok()?;
+        let running = || {
+            let run = self.control.view().learning.clone();
+            run.filter(|run| group.leads() && run.phase() == LearningPhase::Running)
+        };
+        running()?;
+        // What was noted last may not be applied here yet.
+        group.refresh(WITHIN).await.ok()?;
+        running()
     }
 
     /// Changes the control group's state, wherever its leader is.

@@ -14,9 +14,10 @@ use bailiwick_proto::store::LearningPhase;
 use bytes::Bytes;
 use prost::Message as _;
 
-use super::Schedule;
+use super::checkpoint::Checkpoints;
 use super::model::Models;
 use super::people::Rows;
+use super::{Schedule, Tally};
 use crate::catalog::Catalogue;
 use crate::cluster::Groups;
 use crate::control::ControlState;
@@ -35,6 +36,11 @@ pub const MODEL: u8 = 6;
 pub const SERVING: u8 = 7;
 /// A finished model, to be fetched before it is served.
 pub const OFFER: u8 = 8;
+
+/// A checkpoint's file. (Lane 9 is the item index's.)
+pub const CHECKPOINT: u8 = 10;
+/// A checkpoint, to be fetched by whoever may coordinate next.
+pub const CHECKPOINT_OFFER: u8 = 11;
 
 /// Version of the messages between nodes.
 pub(super) const FORMAT: u32 = 1;
@@ -74,12 +80,16 @@ pub struct Learner {
     pub exchange: Arc<Exchange>,
     /// The models on this node's disk.
     pub models: Models,
+    /// The checkpoints on this node's disk.
+    pub checkpoints: Checkpoints,
     /// The clock.
     pub clock: Clock,
     /// Where work runs that blocks or computes for long.
     pub offload: Offload,
     /// The keys of its sessions.
     pub offers: Offers,
+    /// The noisy shares that it gave.
+    pub tally: Arc<Tally>,
     /// When to learn without being asked.
     pub schedule: Schedule,
 }
@@ -154,6 +164,7 @@ impl Learner {
         match number {
             KEY => Some(self.key_for(from, body.clone())),
             OFFER => Some(self.take_offered(from, body.clone()).await),
+            CHECKPOINT_OFFER => Some(self.take_checkpoint(from, body.clone()).await),
             SERVING => Some(Ok(Answer::wide(&Serving {
                 sha256: self.models.serving().unwrap_or_default(),
             }))),

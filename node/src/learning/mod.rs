@@ -19,9 +19,11 @@
 //! coordinate ── Seat ─┬─ here: Speaker                      people (pinned) ─> Party ─> MaskedShare
 //!                     └─ stream ── serve ── Speaker              "
 //!     │  Gathering: sums of all parties, then core::learning::Training
+//!     ├─> Checkpoint ─> control: NoteCheckpoint ─> the next coordinator, should this one be lost
 //!     └─> ModelFile ─> control: ActivateModel ─> keep_model on every node ─> catalogue
 //! ```
 
+pub mod checkpoint;
 mod coordinate;
 mod error;
 mod gather;
@@ -34,17 +36,22 @@ mod offer;
 mod order;
 mod party;
 mod people;
+mod purse;
 mod schedule;
 mod seat;
 mod serve;
+mod session;
 mod speaker;
+mod tally;
 mod terms;
 mod wire;
 
 pub use coordinate::coordinate;
 pub use error::SumError;
 pub use gather::{Gathering, MaskedShare};
-pub use learner::{KEY, Learner, MODEL, OFFER, Offers, SERVING, SESSION};
+pub use learner::{
+    CHECKPOINT, CHECKPOINT_OFFER, KEY, Learner, MODEL, OFFER, Offers, SERVING, SESSION,
+};
 pub use lists::keep_lists;
 pub use masks::{Attempt, PairMasks};
 pub use offer::{Offer, RunId};
@@ -52,6 +59,7 @@ pub use order::ItemOrder;
 pub use party::{Party, PartyError};
 pub use people::{Leavers, PeopleError, Rows, interactions, permitted};
 pub use schedule::Schedule;
+pub use tally::{Allowance, Tally, Unpaid};
 pub use terms::{Terms, default_options, training_options};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use bailiwick_core::kind::Kind;
 use bailiwick_core::learning::{Interactions, PooledModel, Round};
 use bailiwick_core::pinned::{PinRefusal, Pinned, Standpoint};
 
-use super::{Attempt, MaskedShare, PairMasks, SumError, Terms};
+use super::{Allowance, Attempt, MaskedShare, PairMasks, SumError, Terms, Unpaid};
 
 /// Why a domain gave no share.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +15,9 @@ pub enum PartyError {
     /// The people are another domain's.
     #[error(transparent)]
     Pin(#[from] PinRefusal),
+    /// The ledger does not pay for another share.
+    #[error(transparent)]
+    Unpaid(#[from] Unpaid),
     /// The sum can't be had.
     #[error(transparent)]
     Sum(#[from] SumError),
@@ -26,7 +29,7 @@ impl PartyError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NoMasks => Kind::Invalid,
-            Self::Pin(_) => Kind::Refused,
+            Self::Pin(_) | Self::Unpaid(_) => Kind::Refused,
             Self::Sum(error) => error.kind(),
         }
     }
@@ -38,14 +41,21 @@ pub struct Party {
     people: Pinned<Interactions>,
     here: Standpoint,
     terms: Terms,
+    allowance: Option<Allowance>,
     masks: Option<PairMasks>,
 }
 
 impl Party {
-    /// A domain with these people, which gives its shares on these terms.
+    /// A domain with these people, which gives its shares on these terms. On terms with a budget it gives none without
+    /// an allowance.
     #[must_use]
-    pub fn new(people: Pinned<Interactions>, here: Standpoint, terms: Terms) -> Self {
-        Self { people, here, terms, masks: None }
+    pub fn new(
+        people: Pinned<Interactions>,
+        here: Standpoint,
+        terms: Terms,
+        allowance: Option<Allowance>,
+    ) -> Self {
+        Self { people, here, terms, allowance, masks: None }
     }
 
     #[cfg(test)]
@@ -58,11 +68,21 @@ impl Party {
         self.masks = Some(masks);
     }
 
+    /// Counts a share before it is made, where shares cost.
+    fn pay(&self) -> Result<(), Unpaid> {
+        match (&self.allowance, self.terms.cost()) {
+            (Some(allowance), Some(_)) => allowance.take(),
+            (None, Some(_)) => Err(Unpaid { given: 0, paid: 0 }),
+            (_, None) => Ok(()),
+        }
+    }
+
     /// How many people and pairs there are, masked.
     ///
     /// # Errors
     /// [`PartyError`].
     pub fn census(&mut self, at: Attempt) -> Result<MaskedShare, PartyError> {
+        self.pay()?;
         let masks = self.masks.as_mut().ok_or(PartyError::NoMasks)?;
         let census = self.terms.census(self.people.open(&self.here)?).map_err(SumError::from)?;
         Ok(masks.mask(at, census)?)
@@ -79,6 +99,7 @@ impl Party {
         model: &PooledModel,
         all: u64,
     ) -> Result<MaskedShare, PartyError> {
+        self.pay()?;
         let masks = self.masks.as_mut().ok_or(PartyError::NoMasks)?;
         let people = self.people.open(&self.here)?;
         let groups = round.groups(people);

@@ -1,6 +1,7 @@
 //! Domains that learn together, without the links between them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bailiwick_core::ids::DomainId;
 use bailiwick_core::learning::{
@@ -8,6 +9,7 @@ use bailiwick_core::learning::{
     train,
 };
 use bailiwick_core::pinned::{Pinned, Standpoint};
+use proptest::prelude::*;
 use ring::rand::SystemRandom;
 
 use super::wire::{ArrivingModel, ArrivingShare, model_parts, share_parts};
@@ -49,6 +51,18 @@ fn parties() -> BTreeMap<DomainId, Party> {
 }
 
 fn parties_on(terms: Terms) -> BTreeMap<DomainId, Party> {
+    parties_paid(terms, &|_| Some(allowance(&Arc::default(), 0, 100)))
+}
+
+/// An allowance of a run's node.
+fn allowance(tally: &Arc<Tally>, done: u64, paid: u64) -> Allowance {
+    Allowance { tally: Arc::clone(tally), run: vec![3; 16], done, paid }
+}
+
+fn parties_paid(
+    terms: Terms,
+    paid: &dyn Fn(&DomainId) -> Option<Allowance>,
+) -> BTreeMap<DomainId, Party> {
     let all = domains();
     let run = RunId([3; 16]);
     let offer = |own: &DomainId| Offer::new(run, own, &all, &SystemRandom::new()).unwrap();
@@ -62,7 +76,8 @@ fn parties_on(terms: Terms) -> BTreeMap<DomainId, Party> {
         let theirs = public.iter().filter_map(key).collect();
         let mine = people((0..120).filter(|person| person % 3 == at));
         let pinned = Pinned::new(own.clone(), mine);
-        let mut party = Party::new(pinned, Standpoint::attested(own.clone()), terms);
+        let here = Standpoint::attested(own.clone());
+        let mut party = Party::new(pinned, here, terms, paid(&own));
         party.agreed(offer.agree(&theirs).unwrap());
         parties.insert(own, party);
     }
@@ -156,6 +171,64 @@ fn parties_add_the_noise_that_the_budget_asks_for() {
     }
 }
 
+fn private() -> TrainingOptions {
+    options().under(Budget::new(5.0, 1e-6).unwrap())
+}
+
+/// A coordinator that asks for more sums than it paid for, in however many sessions, gets no share.
+#[test]
+fn a_party_gives_no_more_noisy_shares_than_are_paid_for() {
+    let (tally, eu): (Arc<Tally>, DomainId) = (Arc::default(), "eu".parse().unwrap());
+    let session = |paid| {
+        let mut all = parties_paid(terms(private()), &|_| Some(allowance(&tally, 0, paid)));
+        all.remove(&eu).unwrap()
+    };
+    let training = Training::start(private(), ITEMS, Census::of(&people(0..120))).unwrap();
+    let (round, model) = (training.round().unwrap(), training.model().clone());
+    let share = |party: &mut Party, at: u32| {
+        party.share(Attempt { round: at, attempt: 1 }, &round, &model, 120).map(drop)
+    };
+    let mut first = session(3);
+    assert!(first.census(Attempt { round: 0, attempt: 1 }).is_ok());
+    assert!(share(&mut first, 1).is_ok());
+    // The domains meet anew, and the round is asked for again: one more than is needed without that.
+    let mut second = session(3);
+    assert!(share(&mut second, 1).is_ok());
+    for party in [&mut first, &mut second, &mut session(3)] {
+        let refused = share(party, 2).unwrap_err();
+        assert_eq!(refused.to_string(), "3 shares under noise were given, 3 are paid for");
+    }
+    assert!(share(&mut session(4), 2).is_ok(), "the next is paid for");
+    let mut unpaid = parties_paid(terms(private()), &|_| None).remove(&eu).unwrap();
+    assert!(matches!(share(&mut unpaid, 1), Err(PartyError::Unpaid(_))), "nothing says it is paid");
+    let mut plain = parties_paid(terms(options()), &|_| None).remove(&eu).unwrap();
+    assert!(share(&mut plain, 1).is_ok(), "without a budget shares cost nothing");
+}
+
+proptest! {
+    /// Whatever is paid for when, and however many runs go on: no run gets more shares than it paid for, and none
+    /// less, less those that were given before the process began.
+    #[test]
+    fn shares_given_are_shares_paid_for(
+        steps in prop::collection::vec((0..3_u8, prop::bool::ANY), 1..200),
+        done in 0..5_u64,
+    ) {
+        let tally = Arc::default();
+        let (mut paid, mut given) = ([0_u64; 3], [0_u64; 3]);
+        for (run, pays) in steps {
+            let at = usize::from(run);
+            if pays {
+                paid[at] += 1;
+                continue;
+            }
+            let allowed = Allowance { tally: Arc::clone(&tally), run: vec![run], done, paid: paid[at] };
+            let taken = allowed.take().is_ok();
+            prop_assert_eq!(taken, given[at] + done < paid[at]);
+            given[at] += u64::from(taken);
+        }
+    }
+}
+
 /// With a balance, a domain of few people counts as much as its weight says.
 #[test]
 fn a_small_domain_weighs_its_share() {
@@ -176,7 +249,7 @@ fn a_small_domain_weighs_its_share() {
 fn nothing_leaves_a_party_that_has_not_agreed() {
     let own: DomainId = "eu".parse().unwrap();
     let pinned = Pinned::new(own.clone(), people(0..30));
-    let mut party = Party::new(pinned, Standpoint::attested(own), terms(options()));
+    let mut party = Party::new(pinned, Standpoint::attested(own), terms(options()), None);
     let at = Attempt { round: 0, attempt: 0 };
     assert!(matches!(party.census(at), Err(PartyError::NoMasks)));
 }

@@ -6,12 +6,12 @@ use bailiwick_core::ids::{Jurisdiction, UnixMillis};
 use bailiwick_core::learning::{Interactions, Round, Share, Training, TrainingOptions};
 use bailiwick_core::pinned::Standpoint;
 use bailiwick_core::policy::{
-    AgeBand, Applicable, Candidate, Consent, Gpc, PackFile, PackSet, Service, Toggle,
+    AgeBand, Applicable, Candidate, Consent, Gpc, PackFile, PackSet, Service, Toggle, decide_under,
 };
 
 use super::*;
 use crate::users::testing::{NOW, Replica, bytes_of, event, person};
-use crate::users::{ConsentPatch, Facts, NewEvent};
+use crate::users::{ConsentPatch, ConsentState, Counting, Facts, NewEvent};
 
 const PACKS: [&str; 4] = [
     include_str!("../../../deploy/policies/EU.toml"),
@@ -44,7 +44,10 @@ fn add(replica: &mut Replica, who: &str, at: usize, facts: Option<&Facts>, chose
         |n: usize| event(&format!("{who}-{n}"), &format!("i{:02}", (at * 3 + n * n) % 20), "like");
     let earlier = UnixMillis(NOW.0 - 1000);
     let likes: Vec<_> = (0..6).map(|n| NewEvent { at: earlier, ..like(n) }).collect();
-    let command = replica.builder.linked_events(&reader, &key, &likes, facts, NOW).unwrap();
+    let command = replica
+        .builder
+        .linked_events(&reader, &key, &likes, facts, Counting::Counted, NOW)
+        .unwrap();
     replica.apply(command).unwrap();
 }
 
@@ -172,6 +175,23 @@ fn a_pack_bounds_what_sums_tell() {
     assert_eq!([people(Some(3.9)), people(Some(4.1)), people(None)], [30, 0, 0]);
 }
 
+/// A counter has no noise, so that it tells more of a person than any bound lets it.
+#[test]
+fn a_pack_bounds_what_popularity_tells() {
+    let bounded = PACKS[0].replace("[ranking]", "[ranking]\ndp_epsilon_max = 4.0");
+    let counting = |text: &str| {
+        let texts = [text, PACKS[1], PACKS[2], PACKS[3]];
+        let read = |text: &str| Candidate::Read(Arc::new(PackFile::parse(text).unwrap()));
+        let (packs, _) = PackSet::lenient(texts.map(read));
+        let home = "EU-DE".parse().unwrap();
+        let law = packs.applicable(&home, &home, NOW.day().unwrap());
+        let asking = facts(AgeBand::Adult).asking(&ConsentState::default());
+        Counting::of(&decide_under(&law, &asking))
+    };
+    assert_eq!(counting(PACKS[0]), Counting::Counted);
+    assert_eq!(counting(&bounded), Counting::Uncounted);
+}
+
 /// What is disliked was not taken, and the newest items of a person count.
 #[test]
 fn a_person_counts_with_what_they_liked_and_within_bounds() {
@@ -194,7 +214,8 @@ fn facts_are_kept_sealed_and_once() {
     assert!(rows.iter().all(|row| !row.value.windows(5).any(|part| part == b"EU-DE")));
     let (reader, anna) = (replica.reader(), person("anna"));
     let again = [event("again", "i01", "like")];
-    let command = replica.builder.linked_events(&reader, &anna, &again, Some(&adult), NOW);
+    let command =
+        replica.builder.linked_events(&reader, &anna, &again, Some(&adult), Counting::Counted, NOW);
     let bytes = bytes_of(command.unwrap());
     assert!(!bytes.windows(5).any(|part| part == b"EU-DE"));
     replica.apply_raw(&bytes);

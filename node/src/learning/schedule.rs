@@ -42,7 +42,9 @@ impl Schedule {
     }
 
     fn has_moved(&self, standing: &Standing) -> bool {
-        let (Some(most), Some(known)) = (self.moved, standing.known) else { return false };
+        let Some(most) = self.moved else { return false };
+        // No model came of the runs before: to it, all items are new.
+        let Some(known) = standing.known else { return true };
         f64::from(standing.items.abs_diff(known)) >= most * f64::from(known.max(1))
     }
 }
@@ -72,6 +74,8 @@ mod tests {
             due(moving, Some(2 * HOUR_MS), Some(100), 110)
                 && due(moving, Some(2 * HOUR_MS), Some(100), 90)
         );
+        assert!(due(moving, Some(2 * HOUR_MS), None, 5), "the run before brought no model");
+        assert!(!due(moving, Some(HOUR_MS / 2), None, 5), "so soon after it");
         assert!(!due(moving, Some(HOUR_MS / 2), Some(100), 200), "so soon after the last");
         assert!(!due(moving, Some(-HOUR_MS), Some(100), 200), "a clock that was set back");
         assert!(

@@ -13,8 +13,10 @@ use ring::rand::SystemRandom;
 use super::learner::{Learner, SessionId, WITHIN, Withdraw};
 use super::party::{Party, PartyError};
 use super::people::{Leavers, PeopleError, interactions, permitted};
-use super::{Attempt, ItemOrder, MaskedShare, Offer, RunId, SumError, Terms, training_options};
-use crate::control;
+use super::{
+    Allowance, Attempt, ItemOrder, MaskedShare, Offer, RunId, SumError, Terms, training_options,
+};
+use crate::control::{self, ControlView};
 
 /// What a session is about.
 #[derive(Debug, Clone)]
@@ -166,7 +168,18 @@ impl Learner {
         let leavers = Leavers { since, run, least: terms.options.people_min };
         let most = terms.options.person_items_max;
         let people = self.learnable(order, most, told, Some(leavers))?;
-        Ok(Party::new(people, self.here.clone(), terms))
+        Ok(Party::new(people, self.here.clone(), terms, self.allowance(&view, terms, run)))
+    }
+
+    /// How many noisy shares of a run are paid for; none where shares have no noise.
+    fn allowance(&self, view: &ControlView, terms: Terms, run: &[u8]) -> Option<Allowance> {
+        let budget = terms.options.budget?;
+        let paid = budget.pays(terms.options.sums(), control::spent_by(&view.privacy, run));
+        let known = view.learning.as_ref().filter(|known| known.run == run);
+        // Rounds are done after the census.
+        let rounds = known.map_or(0, |known| known.done);
+        let done = if rounds == 0 { 0 } else { u64::from(rounds) + 1 };
+        Some(Allowance { tally: Arc::clone(&self.tally), run: run.to_vec(), done, paid })
     }
 
     /// What the people of this domain took who may be learned from, now, by sums that with those before tell `told`

@@ -154,6 +154,7 @@ impl PeerServices for State {
         Box::pin(async move {
             match number {
                 learning::SESSION => self.learning.serve(from, tx, rx).await,
+                learning::CHECKPOINT => self.learning.send_checkpoint(tx, rx).await,
                 learning::MODEL => self.learning.send_model(tx, rx).await,
                 GENERATION => self.generations.send(tx, rx).await,
                 other => {

@@ -26,7 +26,7 @@ use crate::buffer::{Batch, BufferError, Delivery};
 use crate::cluster::GroupError;
 use crate::mutant::{Mutant, planted};
 use crate::seal::PersonKey;
-use crate::users::{Applied, Facts, NewEvent};
+use crate::users::{Applied, Counting, Facts, NewEvent};
 
 /// A day's salt may be opened by somebody else meanwhile; then the command is made anew.
 const SALT_TRIES: usize = 5;
@@ -138,9 +138,10 @@ impl State {
         incoming: &Incoming<'_>,
         decision: &Decision,
     ) -> Result<v1::RecordEventsResponse, NotTaken> {
+        let counting = Counting::of(decision);
         let applied = match &decision.event_store {
             EventStore::None => return Ok(answer(decision, &Applied::default(), None)),
-            EventStore::Aggregate => self.aggregate(incoming).await?,
+            EventStore::Aggregate => self.aggregate(incoming, counting).await?,
             EventStore::Linked(domain) if domain == self.domain() => {
                 if !self.is_home(law) {
                     self.tell_home(caller, law).await?;
@@ -149,7 +150,7 @@ impl State {
                 if planted(Mutant::TellAbroad) {
                     self.tell_abroad(&incoming.key).await?;
                 }
-                self.linked(incoming).await?
+                self.linked(incoming, counting).await?
             }
             EventStore::Linked(domain) | EventStore::Buffer(domain) => {
                 return Err(misplaced(domain).into());
@@ -169,25 +170,35 @@ impl State {
         noted.then_some(()).ok_or_else(unavailable)
     }
 
-    async fn linked(&self, incoming: &Incoming<'_>) -> Result<(Applied, u64), NotTaken> {
+    async fn linked(
+        &self,
+        incoming: &Incoming<'_>,
+        counting: Counting,
+    ) -> Result<(Applied, u64), NotTaken> {
         let household = incoming.household;
         let command = household.builder.linked_events(
             household.group.reader(),
             &incoming.key,
             &incoming.events,
             Some(&incoming.facts),
+            counting,
             (self.clock)(),
         );
         self.propose(household, &command.map_err(Failure::from)?).await
     }
 
-    async fn aggregate(&self, incoming: &Incoming<'_>) -> Result<(Applied, u64), NotTaken> {
+    async fn aggregate(
+        &self,
+        incoming: &Incoming<'_>,
+        counting: Counting,
+    ) -> Result<(Applied, u64), NotTaken> {
         let household = incoming.household;
         for _ in 0..SALT_TRIES {
             let command = household.builder.aggregate_events(
                 household.group.reader(),
                 &incoming.key,
                 &incoming.events,
+                counting,
                 (self.clock)(),
             );
             match self.propose(household, &command.map_err(Failure::from)?).await {
@@ -291,9 +302,12 @@ impl State {
         let decision = decide_under(&law, &asking);
         let Batch { person: key, events, facts, .. } = batch;
         let incoming = Incoming { key, household, events, facts };
+        let counting = Counting::of(&decision);
         let stored = match &decision.event_store {
-            EventStore::Linked(domain) if domain == self.domain() => self.linked(&incoming).await,
-            EventStore::Aggregate => self.aggregate(&incoming).await,
+            EventStore::Linked(domain) if domain == self.domain() => {
+                self.linked(&incoming, counting).await
+            }
+            EventStore::Aggregate => self.aggregate(&incoming, counting).await,
             _ => return Ok(Delivery::Dropped),
         };
         Ok(match stored {

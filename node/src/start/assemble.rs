@@ -13,6 +13,7 @@ use crate::cluster::{Groups, Heard};
 use crate::decisions::Decisions;
 use crate::files::{Exchange, Folder};
 use crate::generations::{Counts, Generations};
+use crate::learning::checkpoint::Checkpoints;
 use crate::learning::model::Models;
 use crate::learning::{Learner, Offers, Rows};
 use crate::receipt::{ReceiptKeys, ReceiptSigner};
@@ -73,9 +74,11 @@ impl Opening<'_> {
             catalogue: Arc::clone(&derived.catalogue),
             exchange: Arc::clone(exchange),
             models: Models::open(&self.config.data_dir.join("models"))?,
+            checkpoints: Checkpoints::open(&self.config.data_dir.join("trainings"))?,
             clock: Arc::clone(&self.seams.clock),
             offload: self.seams.offload,
             offers: Offers::default(),
+            tally: Arc::default(),
             schedule: self.config.learning,
         })
     }

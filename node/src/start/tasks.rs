@@ -19,6 +19,7 @@ use crate::cluster::{Group, hello_loop, initialise, keep_members, register};
 use crate::config::Config;
 use crate::control::{ControlState, NodeRecord};
 use crate::generations::keep_index;
+use crate::learning::checkpoint::keep_checkpoints;
 use crate::learning::model::keep_model;
 use crate::learning::{coordinate, keep_lists};
 use crate::mutant::{Mutant, planted};
@@ -58,6 +59,7 @@ pub(super) fn start(
     tasks.spawn_droppable("buffer", keep_buffer(Arc::clone(state)));
     tasks.spawn_droppable("model", keep_model(Arc::clone(&state.learning)));
     tasks.spawn_droppable("lists", keep_lists(Arc::clone(&state.learning)));
+    tasks.spawn_droppable("checkpoints", keep_checkpoints(Arc::clone(&state.learning)));
     tasks.spawn_droppable("learning", coordinate(Arc::clone(&state.learning)));
     tasks.spawn_droppable("index", keep_index(Arc::clone(&state.generations), tasks.clone()));
 }

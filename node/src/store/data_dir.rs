@@ -8,6 +8,7 @@
 //! checkpoint    how far state/ was when it was last durable
 //! snapshots/    one directory a group
 //! models/       what learning brought, by the hash of its content
+//! trainings/    checkpoints of a run of learning that is under way, likewise
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};

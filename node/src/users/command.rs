@@ -19,7 +19,7 @@ use ring::rand::SystemRandom;
 use super::aggregate::marks;
 use super::apply::read;
 use super::consent::{ConsentPatch, Interests};
-use super::counters::day_of;
+use super::counters::{Counting, day_of};
 use super::event::{NewEvent, check_events};
 use super::facts::Facts;
 use super::outcome::Refused;
@@ -121,12 +121,15 @@ impl Builder {
         person: &PersonKey,
         events: &[NewEvent],
         facts: Option<&Facts>,
+        counting: Counting,
         now: UnixMillis,
     ) -> Result<Pinned<Bytes>, BuildError> {
         check_events(events)?;
         let events = events.iter().map(NewEvent::to_row).collect();
         let facts = facts.map(Facts::to_message);
-        self.person(reader, person, Body::Events(LinkedEvents { events, facts }), now)
+        let uncounted = counting == Counting::Uncounted;
+        let change = Body::Events(LinkedEvents { events, facts, uncounted });
+        self.person(reader, person, change, now)
     }
 
     /// Notes that `domain` holds a visitor's slice of the person.
@@ -157,12 +160,14 @@ impl Builder {
         reader: &Reader,
         person: &PersonKey,
         events: &[NewEvent],
+        counting: Counting,
         now: UnixMillis,
     ) -> Result<Pinned<Bytes>, BuildError> {
         check_events(events)?;
         let day = day_of(now).ok_or_else(|| Refused::malformed("the time is before 1970"))?;
         let (salt, wrapped) = self.salt(reader, day)?;
-        let events = events.iter().map(|event| aggregated(&salt, person, event)).collect();
+        let events =
+            events.iter().map(|event| aggregated(&salt, person, event, counting)).collect();
         let plain = AggregateBody { events }.encode_to_vec();
         let place = self.vault.day_place(day);
         let body = salt.seal_body(self.entropy.as_ref(), &place, &plain)?;
@@ -220,12 +225,17 @@ impl Builder {
     }
 }
 
-fn aggregated(salt: &DataKey, person: &PersonKey, event: &NewEvent) -> AggregateEvent {
+fn aggregated(
+    salt: &DataKey,
+    person: &PersonKey,
+    event: &NewEvent,
+    counting: Counting,
+) -> AggregateEvent {
     let (item, id) = (event.item.as_str(), event.id.as_str());
     let [person_mark, event_mark] = marks(salt, person.as_bytes(), item, id);
     AggregateEvent {
         item: item.to_owned(),
-        weight: if event.counts() { 1.0 } else { 0.0 },
+        weight: if event.counts() && counting == Counting::Counted { 1.0 } else { 0.0 },
         person_mark: person_mark.to_vec(),
         event_mark: event_mark.to_vec(),
     }

@@ -1,6 +1,7 @@
 //! Counters of an item's people, and how their weight fades.
 
 use bailiwick_core::ids::{ItemId, UnixMillis};
+use bailiwick_core::policy::Decision;
 use bailiwick_proto::store::CounterRow;
 
 use super::draft::Draft;
@@ -16,6 +17,26 @@ const HALF_LIFE_DAYS: i64 = 30;
 /// The number of the day that a moment falls on, since 1970-01-01 UTC; none before and far beyond.
 pub(super) fn day_of(at: UnixMillis) -> Option<u32> {
     u32::try_from(at.0.div_euclid(DAY_MS)).ok()
+}
+
+/// Whether a person is counted among the people of what they take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counting {
+    /// As everybody.
+    Counted,
+    /// Not at all: the law bounds what sums may tell of them, and counters have no noise.
+    Uncounted,
+}
+
+impl Counting {
+    /// What a decision on events lets be counted.
+    #[must_use]
+    pub fn of(decision: &Decision) -> Self {
+        match decision.epsilon_max() {
+            None => Self::Counted,
+            Some(_) => Self::Uncounted,
+        }
+    }
 }
 
 /// A person, or a person of one day, was counted.

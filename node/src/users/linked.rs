@@ -40,7 +40,7 @@ pub(super) fn apply(
     events: &LinkedEvents,
     now: UnixMillis,
 ) -> Result<Applied, Stop> {
-    let facts = events.facts.as_ref();
+    let (facts, uncounted) = (events.facts.as_ref(), events.uncounted);
     let events = read(events, now)?;
     facts::keep(draft, person, key, facts)?;
     let mut applied = Applied::default();
@@ -62,7 +62,9 @@ pub(super) fn apply(
         if event.kind == EventKind::Block {
             blocks.add(draft, event)?;
         }
-        count_once(draft, person, key, event, now)?;
+        if !uncounted {
+            count_once(draft, person, key, event, now)?;
+        }
     }
     if let Some(row) = profile.finish() {
         draft.put_sealed(key, profile_key, &row)?;

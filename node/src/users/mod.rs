@@ -31,6 +31,7 @@ mod vault;
 
 pub use command::{BuildError, Builder, admit};
 pub use consent::{ConsentPatch, ConsentState, Interests};
+pub use counters::Counting;
 pub use event::{EventKind, NewEvent, check_events};
 pub use facts::Facts;
 pub use machine::UsersMachine;

@@ -7,7 +7,9 @@ use bailiwick_core::pinned::{Pinned, Standpoint};
 use bytes::Bytes;
 use ring::rand::SystemRandom;
 
-use super::{Applied, Builder, NewEvent, Person, Popularity, Refused, UsersMachine, Vault, read};
+use super::{
+    Applied, Builder, Counting, NewEvent, Person, Popularity, Refused, UsersMachine, Vault, read,
+};
 use crate::raft::machine::{AppliedAt, Change, Machine as _, Row};
 use crate::raft::types::LogId;
 use crate::seal::{DomainSecret, EpochRing, PersonKey, Secret, TENANT};
@@ -115,8 +117,10 @@ impl Replica {
     /// Records events of a person as of [`NOW`].
     pub(crate) fn record(&mut self, subject: &str, events: &[NewEvent]) -> Applied {
         let reader = self.reader();
-        let command =
-            self.builder.linked_events(&reader, &person(subject), events, None, NOW).unwrap();
+        let command = self
+            .builder
+            .linked_events(&reader, &person(subject), events, None, Counting::Counted, NOW)
+            .unwrap();
         self.apply(command).unwrap()
     }
 

@@ -119,8 +119,9 @@ fn two_first_commands_race_and_both_count() {
     let mut replica = Replica::new();
     let reader = replica.reader();
     let alice = person("alice");
-    let build =
-        |events: &[NewEvent]| replica.builder.linked_events(&reader, &alice, events, None, NOW);
+    let build = |events: &[NewEvent]| {
+        replica.builder.linked_events(&reader, &alice, events, None, Counting::Counted, NOW)
+    };
     let one = build(&[event("1", "318", "like")]).unwrap();
     let two = build(&[event("2", "296", "like"), event("1", "318", "like")]).unwrap();
     replica.apply(one).unwrap();
@@ -139,7 +140,14 @@ fn ten_thousand_blocks_stay_and_the_bound_refuses_rather_than_forgets() {
             })
             .collect();
         let reader = replica.reader();
-        let command = replica.builder.linked_events(&reader, &person("alice"), &blocks, None, NOW);
+        let command = replica.builder.linked_events(
+            &reader,
+            &person("alice"),
+            &blocks,
+            None,
+            Counting::Counted,
+            NOW,
+        );
         let outcome = replica.apply(command.unwrap());
         if round < 10 {
             assert_eq!(outcome.unwrap().accepted, 1000);
@@ -165,10 +173,17 @@ fn nothing_personal_stands_in_commands_or_rows() {
     let reader = replica.reader();
     let builder = &replica.builder;
     let commands = [
-        builder.linked_events(&reader, &who, &[disliked.clone(), blocked], None, NOW),
+        builder.linked_events(
+            &reader,
+            &who,
+            &[disliked.clone(), blocked],
+            None,
+            Counting::Counted,
+            NOW,
+        ),
         builder.put_interests(&reader, &who, &interests, NOW),
         builder.put_consent(&reader, &who, consent(Consent::Withdrawn), NOW),
-        builder.aggregate_events(&reader, &who, &[disliked], NOW),
+        builder.aggregate_events(&reader, &who, &[disliked], Counting::Counted, NOW),
     ];
     let commands: Vec<Bytes> = commands.into_iter().map(|c| bytes_of(c.unwrap())).collect();
     for command in &commands {
@@ -230,10 +245,14 @@ fn a_command_for_another_group_or_person_is_refused() {
     let reader = replica.reader();
     let other = Builder::new(vault_with("users-eu-1", &[(1, 1)]));
     let events = [event("1", "318", "like")];
-    let astray = other.linked_events(&reader, &person("alice"), &events, None, NOW).unwrap();
+    let astray = other
+        .linked_events(&reader, &person("alice"), &events, None, Counting::Counted, NOW)
+        .unwrap();
     assert_eq!(replica.apply(astray).unwrap_err().code, UsersRefusal::Sealed);
-    let command =
-        replica.builder.linked_events(&reader, &person("alice"), &events, None, NOW).unwrap();
+    let command = replica
+        .builder
+        .linked_events(&reader, &person("alice"), &events, None, Counting::Counted, NOW)
+        .unwrap();
     let mut swapped = UsersCommand::decode(bytes_of(command)).unwrap();
     if let Some(Change::Person(change)) = &mut swapped.change {
         change.row_key = person("bob").as_bytes().to_vec();
@@ -250,7 +269,14 @@ fn a_replica_without_the_key_stops_rather_than_differ() {
         let mut lacking = Replica::with(vault_with("users-eu-0", &epochs));
         let reader = replica.reader();
         let events = [event("1", "318", "like")];
-        let command = replica.builder.linked_events(&reader, &person("alice"), &events, None, NOW);
+        let command = replica.builder.linked_events(
+            &reader,
+            &person("alice"),
+            &events,
+            None,
+            Counting::Counted,
+            NOW,
+        );
         let command = bytes_of(command.unwrap());
         let refusal = admit(&lacking.vault, &command).unwrap_err().to_string();
         assert!(refusal.contains(expected), "{refusal}");
@@ -298,6 +324,39 @@ fn what_is_not_a_command_is_refused() {
     assert!(replica.rows().is_empty());
 }
 
+/// Counters have no noise. Whoever's law bounds what sums may tell of them is in none, and is remembered all the same;
+/// if the bound falls, what they do from then on counts.
+#[test]
+fn whose_law_bounds_what_sums_tell_is_not_counted() {
+    let mut replica = Replica::new();
+    let like = [event("1", "318", "like")];
+    replica.record("alice", &like);
+    let linked = |replica: &mut Replica, id: &str, counting| {
+        let (reader, bob, likes) = (replica.reader(), person("bob"), [event(id, "318", "like")]);
+        let command = replica.builder.linked_events(&reader, &bob, &likes, None, counting, NOW);
+        replica.apply(command.unwrap()).unwrap()
+    };
+    assert_eq!(linked(&mut replica, "1", Counting::Uncounted).accepted, 1);
+    assert!(replica.popularity.popular(2, 9).is_empty(), "bob counts");
+    let anew = Popularity::default();
+    anew.reload(&replica.reader());
+    assert_eq!(anew.popular(1, 9), replica.popularity.popular(1, 9));
+    assert_eq!(replica.person("bob").unwrap().profile.explicit.len(), 1);
+    assert_eq!(linked(&mut replica, "1", Counting::Counted).duplicates, 1);
+    assert!(replica.popularity.popular(2, 9).is_empty(), "what was not counted is not sent anew");
+    linked(&mut replica, "2", Counting::Counted);
+    assert_eq!(replica.popularity.popular(2, 9).len(), 1);
+
+    let mut unlinked = Replica::new();
+    for who in ["alice", "bob"] {
+        let (reader, who) = (unlinked.reader(), person(who));
+        let builder = &unlinked.builder;
+        let command = builder.aggregate_events(&reader, &who, &like, Counting::Uncounted, NOW);
+        assert_eq!(unlinked.apply(command.unwrap()).unwrap().accepted, 1);
+    }
+    assert!(unlinked.popularity.popular(1, 9).is_empty());
+}
+
 fn aggregate(
     replica: &mut Replica,
     subject: &str,
@@ -305,7 +364,10 @@ fn aggregate(
     now: UnixMillis,
 ) -> Result<Applied, Refused> {
     let reader = replica.reader();
-    let command = replica.builder.aggregate_events(&reader, &person(subject), events, now).unwrap();
+    let command = replica
+        .builder
+        .aggregate_events(&reader, &person(subject), events, Counting::Counted, now)
+        .unwrap();
     replica.apply(command)
 }
 
@@ -353,7 +415,10 @@ fn two_salts_of_one_day_race_and_one_wins() {
     let reader = replica.reader();
     let build = |who: &str| {
         let events = [event("1", "318", "like")];
-        replica.builder.aggregate_events(&reader, &person(who), &events, NOW).unwrap()
+        replica
+            .builder
+            .aggregate_events(&reader, &person(who), &events, Counting::Counted, NOW)
+            .unwrap()
     };
     let (one, two) = (build("alice"), build("bob"));
     replica.apply(one).unwrap();
@@ -366,7 +431,10 @@ fn two_salts_of_one_day_race_and_one_wins() {
 fn an_aggregate_command_is_of_its_own_day() {
     let mut replica = Replica::new();
     let reader = replica.reader();
-    let command = replica.builder.aggregate_events(&reader, &person("a"), &[], NOW).unwrap();
+    let command = replica
+        .builder
+        .aggregate_events(&reader, &person("a"), &[], Counting::Counted, NOW)
+        .unwrap();
     let mut command = UsersCommand::decode(bytes_of(command)).unwrap();
     command.at_ms += DAY;
     let outcome = Applied::decode(&replica.apply_raw(&command.encode_to_vec()));
@@ -393,7 +461,12 @@ fn commands(replica: &Replica, events: &[(u8, NewEvent)]) -> Vec<Bytes> {
     let build = |(who, event): &(u8, NewEvent)| {
         let who = person(&format!("p{who}"));
         let one = std::slice::from_ref(event);
-        bytes_of(replica.builder.linked_events(&reader, &who, one, None, NOW).unwrap())
+        bytes_of(
+            replica
+                .builder
+                .linked_events(&reader, &who, one, None, Counting::Counted, NOW)
+                .unwrap(),
+        )
     };
     events.iter().map(build).collect()
 }

@@ -9,10 +9,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bailiwick_core::ids::{DomainId, NodeName};
+use bailiwick_core::ids::{DomainId, NodeName, UnixMillis};
+use bailiwick_core::placement;
 use bailiwick_core::policy::{AgeBand, Service};
 use bailiwick_net::memory::{MemoryNet, Passport, Weather};
 use bailiwick_net::token::{NewToken, TokenMinter, TokenSettings, TokenVerifier};
@@ -22,13 +24,14 @@ use bailiwick_node::cluster::Seed;
 use bailiwick_node::config::{Config, RankingConfig};
 use bailiwick_node::learning::Schedule;
 use bailiwick_node::seal::{Secret, keys};
-use bailiwick_node::seams::{Seams, system_clock};
+use bailiwick_node::seams::{Clock, Seams, system_clock};
 use bailiwick_node::service::{NodeService, State};
 use bailiwick_node::start::{Addresses, Body, Parts};
 use bailiwick_proto::edge;
 use bailiwick_proto::edge::node_server::Node as _;
 use bailiwick_proto::peer::LearnTell;
 use bailiwick_proto::peer::learn_tell::Tell;
+use bailiwick_proto::store::LearningRun;
 use bailiwick_proto::v1;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
@@ -61,6 +64,9 @@ pub struct World {
     tokens: TokenSettings,
     minter: TokenMinter,
     nodes: BTreeMap<&'static str, Running>,
+    schedule: Schedule,
+    /// By how much all clocks are ahead of the system's.
+    ahead_ms: Arc<AtomicI64>,
     pub tapped: Tapped,
 }
 
@@ -98,6 +104,11 @@ fn tap(net: &MemoryNet) -> Tapped {
 
 impl World {
     pub async fn start() -> Self {
+        Self::scheduled(Schedule::default()).await
+    }
+
+    /// One in which runs begin by themselves.
+    pub async fn scheduled(schedule: Schedule) -> Self {
         let root = tempfile::tempdir().unwrap();
         let at = root.path();
         let mut bundle = TrustBundle { cluster: "test".parse().unwrap(), domains: BTreeMap::new() };
@@ -116,7 +127,9 @@ impl World {
         let net = MemoryNet::new(1, Weather::default());
         let tapped = tap(&net);
         let nodes = BTreeMap::new();
-        let mut world = Self { root, net, bundle, tokens, minter, nodes, tapped };
+        let ahead_ms = Arc::default();
+        let mut world =
+            Self { root, net, bundle, tokens, minter, nodes, schedule, ahead_ms, tapped };
         for (name, _) in NODES {
             world.revive(name).await;
         }
@@ -125,6 +138,17 @@ impl World {
             until("the nodes are ready", || state.pending().is_empty()).await;
         }
         world
+    }
+
+    fn clock(&self) -> Clock {
+        let ahead = Arc::clone(&self.ahead_ms);
+        Arc::new(move || UnixMillis(system_clock().0 + ahead.load(Ordering::Relaxed)))
+    }
+
+    /// All clocks go on by this much.
+    pub fn pass(&self, time: Duration) {
+        let ms = i64::try_from(time.as_millis()).unwrap();
+        self.ahead_ms.fetch_add(ms, Ordering::Relaxed);
     }
 
     fn data_dir(&self, name: &str) -> PathBuf {
@@ -159,7 +183,7 @@ impl World {
             state_cache_bytes: Some(1 << 20),
             snapshot_every: 10_000,
             log_segment_bytes: 1 << 20,
-            learning: Schedule::default(),
+            learning: self.schedule,
             ranking: RankingConfig::default(),
         }
     }
@@ -181,7 +205,7 @@ impl World {
             verifier: TokenVerifier::open(self.tokens.clone()).unwrap(),
             transport: Arc::new(transport),
             addresses,
-            seams: Seams::real(),
+            seams: Seams { clock: self.clock(), ..Seams::real() },
         };
         let body = Body::open(parts, tasks.child("node")).await.unwrap();
         self.nodes.insert(name, Running { body, tasks });
@@ -206,6 +230,11 @@ impl World {
         std::fs::remove_dir_all(self.data_dir(name).join("models")).unwrap();
     }
 
+    /// The checkpoints on a node's disk.
+    pub fn trainings(&self, name: &str) -> PathBuf {
+        self.data_dir(name).join("trainings")
+    }
+
     /// The generations of the index on a node's disk.
     pub fn generations(&self, name: &str) -> PathBuf {
         self.data_dir(name).join("generations")
@@ -225,6 +254,29 @@ impl World {
         let group = group.parse().unwrap();
         let leads = |node: &Running| node.body.groups().get(&group).unwrap().leads();
         self.nodes.iter().find(|(_, node)| leads(node)).map(|(name, _)| *name)
+    }
+
+    /// Another node leads the control group from now on; no node is lost.
+    pub async fn depose(&self, coordinator: &str) {
+        let group = "control".parse().unwrap();
+        let heir =
+            NODES.iter().find(|(name, _)| *name != coordinator && self.votes(name)).unwrap().0;
+        let id = self.state(heir).control.view().nodes[&heir.parse::<NodeName>().unwrap()].raft_id;
+        let raft = self.nodes[coordinator].body.groups().get(&group).unwrap().raft();
+        raft.trigger().transfer_leader(id).await.unwrap();
+    }
+
+    fn votes(&self, name: &str) -> bool {
+        let sites = self.state(name).control.view().sites();
+        placement::members(&"control".parse().unwrap(), &sites)
+            .voters
+            .iter()
+            .any(|voter| voter.as_str() == name)
+    }
+
+    /// The run of learning as a node knows it.
+    pub fn run(&self, name: &str) -> Option<LearningRun> {
+        self.state(name).control.view().learning.clone()
     }
 
     pub fn alive(&self) -> impl Iterator<Item = &'static str> {
@@ -250,7 +302,7 @@ impl World {
             life_s: 3600,
         };
         edge::Caller {
-            token: Some(self.minter.mint(&token, system_clock()).unwrap()),
+            token: Some(self.minter.mint(&token, self.clock()()).unwrap()),
             location: home.to_owned(),
             ..edge::Caller::default()
         }
@@ -320,13 +372,11 @@ impl World {
     }
 
     pub async fn start_learning_under(&self, rounds: u32, epsilon: Option<f64>) {
-        let request = v1::StartLearningRequest {
-            rounds: Some(rounds),
-            dimensions: Some(16),
-            seed: Some(rounds.into()),
-            epsilon,
-            ..v1::StartLearningRequest::default()
-        };
+        let request = v1::StartLearningRequest { epsilon, ..asked(rounds) };
+        self.start_run(request).await;
+    }
+
+    pub async fn start_run(&self, request: v1::StartLearningRequest) {
         let call = edge::StartLearningCall { caller: self.operator(), request: Some(request) };
         let any = self.alive().next().unwrap();
         self.service(any).start_learning(Request::new(call)).await.unwrap();
@@ -368,6 +418,16 @@ impl World {
     }
 }
 
+/// A run of so many rounds, with a seed of its own.
+pub fn asked(rounds: u32) -> v1::StartLearningRequest {
+    v1::StartLearningRequest {
+        rounds: Some(rounds),
+        dimensions: Some(16),
+        seed: Some(rounds.into()),
+        ..v1::StartLearningRequest::default()
+    }
+}
+
 fn tokens(at: &Path) -> (TokenMinter, TokenSettings) {
     let issuer: bailiwick_core::ids::Issuer = ISSUER.parse().unwrap();
     let minter = TokenMinter::open(&at.join("signing.pem"), issuer.clone(), AUDIENCE).unwrap();
@@ -382,7 +442,7 @@ fn tokens(at: &Path) -> (TokenMinter, TokenSettings) {
     (minter, settings)
 }
 
-pub async fn until(what: &str, done: impl Fn() -> bool) {
+pub async fn until(what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
         assert!(began.elapsed() < Duration::from_secs(120), "{what}: not within two minutes");

@@ -1,0 +1,145 @@
+//! Learning under way, taken apart and put together again: bit by bit what the next step needs.
+
+use super::adam::{Adam, Moments};
+use super::{Balance, Block, Census, Form, LearningError, PooledModel, Training, TrainingOptions};
+
+/// All that [`Training`] is but its options, with its values as `V`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingState<V> {
+    /// Whom it began with.
+    pub census: Census,
+    /// Rounds done.
+    pub done: u32,
+    /// By how much the optimiser's means and squares are still short.
+    pub short: [f64; 2],
+    /// Values, as many each as [`TrainingOptions::layout`] says: directions, history vectors, lengths of the target
+    /// vectors; means and squares of the gradients by targets, then by history; under noise, what was heard.
+    pub values: Vec<V>,
+}
+
+fn wrong(why: &'static str) -> LearningError {
+    LearningError::State { why }
+}
+
+impl TrainingOptions {
+    /// How many values each part of a [`TrainingState`] over so many items has.
+    #[must_use]
+    pub fn layout(&self, items: usize) -> Vec<usize> {
+        let block = items.saturating_mul(self.dimensions);
+        let mut layout = vec![block, block, items, block, block, block, block];
+        layout.extend(self.budget.map(|_| block));
+        layout
+    }
+
+    /// Every option as bits: what two builds must agree in to go on with each other's training.
+    #[must_use]
+    pub fn bits(&self) -> Vec<u64> {
+        let Self {
+            dimensions,
+            rounds,
+            round_examples,
+            group_examples,
+            form,
+            learning_rate,
+            warm_up,
+            person_items_max,
+            people_min,
+            seed,
+            balance,
+            budget,
+        } = *self;
+        let Form {
+            person_examples_max,
+            negatives,
+            negative_weight,
+            temperature,
+            dropout,
+            contribution_max,
+        } = form;
+        let counts = [dimensions, round_examples, group_examples, person_items_max];
+        let counts = counts.into_iter().chain([person_examples_max, negatives]);
+        let whole = [rounds, warm_up, people_min].map(u64::from);
+        let real = [negative_weight, temperature, contribution_max].map(f64::from);
+        let (epsilon, delta) = budget.map_or((0.0, 0.0), |b| (b.epsilon(), b.delta()));
+        let more = [learning_rate, dropout, Balance::exponent(balance), epsilon, delta];
+        let real = real.into_iter().chain(more).map(f64::to_bits);
+        counts.map(|count| count as u64).chain(whole).chain([seed]).chain(real).collect()
+    }
+}
+
+impl Training {
+    /// Whom it began with.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        self.census
+    }
+
+    /// What another process needs to go on with it.
+    #[must_use]
+    pub fn state(&self) -> TrainingState<&[f32]> {
+        let Adam { lengths, targets, history, short } = &self.adam;
+        let mut values =
+            vec![self.model.targets().values(), self.model.history().values(), lengths.as_slice()];
+        for Moments { means, squares } in [targets, history] {
+            values.extend([means.values(), squares.values()]);
+        }
+        values.extend(self.heard.as_ref().map(Block::values));
+        let short = [short.0, short.1];
+        TrainingState { census: self.census, done: self.done, short, values }
+    }
+
+    /// Goes on where a training with the same options was.
+    ///
+    /// # Errors
+    /// Those of [`Training::start`]; [`LearningError::State`], [`LearningError::Shape`] and
+    /// [`LearningError::NotFinite`] for what no training with these options and so many items was.
+    pub fn resume(
+        options: TrainingOptions,
+        items: usize,
+        state: TrainingState<Vec<f32>>,
+    ) -> Result<Self, LearningError> {
+        options.check()?;
+        let TrainingState { census, done, short, values } = state;
+        if census.people < options.people_min.into() {
+            let found = census.people as f64;
+            return Err(LearningError::Contributors { found, least: options.people_min });
+        }
+        if done > options.rounds {
+            return Err(wrong("it has more rounds than there are"));
+        }
+        if !values.iter().map(Vec::len).eq(options.layout(items)) {
+            return Err(wrong("its values are not as many as they should be"));
+        }
+        let mut values = values.into_iter();
+        let mut next = || values.next().unwrap_or_default();
+        let block = |values| Block::new(items, options.dimensions, values);
+        let model = PooledModel::received(block(next())?, block(next())?)?;
+        let lengths = next();
+        let moments =
+            |means, squares| Ok(Moments { means: block(means)?, squares: block(squares)? });
+        let targets = moments(next(), next())?;
+        let history = moments(next(), next())?;
+        let heard = options.budget.map(|_| block(next())).transpose()?;
+        let adam = Adam { lengths, targets, history, short: (short[0], short[1]) };
+        adam.check()?;
+        Ok(Self { options, census, model, adam, done, heard })
+    }
+}
+
+impl Adam {
+    /// Whether it is one: a length or a square below 0 never comes of a step.
+    fn check(&self) -> Result<(), LearningError> {
+        let shares = [self.short.0, self.short.1];
+        if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
+            return Err(wrong("its means are of no number of rounds"));
+        }
+        if !self.lengths.iter().all(|length| length.is_finite() && *length >= 0.0) {
+            return Err(wrong("a vector has no length"));
+        }
+        let squares = [&self.targets, &self.history].map(|moments| moments.squares.values());
+        match squares.into_iter().flatten().all(|&square| square >= 0.0) {
+            true => Ok(()),
+            false => Err(wrong("a square is below 0")),
+        }
+    }
+}
