@@ -7,7 +7,7 @@ Reads train.tsv.gz and test.tsv.gz of SPLIT, and users.tsv.gz or user_map.tsv.gz
 adults alone are learned from and judged, as `bailiwick eval` does. Writes OUT/MODEL.tsv.gz (columns user and item, the
 best first, 20 of each person) and prints Recall@20, NDCG@20, seconds of training and the most memory, each model in a
 process of its own so that the memory is its own. `ease` has items by items in memory: it is left out above 20,000 of
-them, where `ials` has settings for large catalogues.
+them, where `ials` has settings for large catalogues. Figures are of everybody judged; `--against` compares.
 """
 import argparse, gzip, os, resource, subprocess, sys, time
 
