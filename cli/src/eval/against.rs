@@ -81,7 +81,7 @@ impl fmt::Display for Against {
         }
         writeln!(
             f,
-            "\n{:>10}{:>28}{:>9}{:>28}  slates of",
+            "\n{:>10}{:>32}{:>9}{:>32}  slates of",
             "recall@20", "ours less", "ndcg@20", "ours less"
         )?;
         for (file, beside) in &self.0 {
@@ -89,8 +89,8 @@ impl fmt::Display for Against {
                 let [low, high] = d.interval;
                 format!("{:+.4} ({low:+.4} to {high:+.4})", d.mean)
             };
-            write!(f, "{:>10.4}{:>28}", beside.recall, wide(&beside.recall_difference))?;
-            writeln!(f, "{:>9.4}{:>28}  {file}", beside.ndcg, wide(&beside.ndcg_difference))?;
+            write!(f, "{:>10.4}{:>32}", beside.recall, wide(&beside.recall_difference))?;
+            writeln!(f, "{:>9.4}{:>32}  {file}", beside.ndcg, wide(&beside.ndcg_difference))?;
         }
         Ok(())
     }
