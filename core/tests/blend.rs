@@ -88,17 +88,29 @@ proptest! {
     fn what_carries_a_likeness_speaks_most_for_the_item(taken in taken(), seed in 0_u64..50) {
         let model = model(seed);
         let Some(likeness) = Likeness::of(&model, taken.iter().copied()) else { return Ok(()) };
+        let history = |by: u32| model.history().row(by as usize).unwrap();
+        let length = |vector: &[f32]| vector.iter().map(|v| v * v).sum::<f32>().sqrt();
+        let mut sum = [0.0_f32; 4];
+        for (by, weight) in &taken {
+            sum.iter_mut().zip(history(*by)).for_each(|(sum, v)| *sum += weight * v);
+        }
         for item in 0..ITEMS as u32 {
+            let target = model.targets().row(item as usize).unwrap();
+            let along = |by: u32| history(by).iter().zip(target).map(|(a, b)| a * b).sum::<f32>();
+            let cosine = |by: u32| along(by) / length(history(by));
+            let liked = taken.iter().filter(|(_, weight)| *weight > 0.0).map(|(by, _)| cosine(*by));
+            let nearest = liked.fold(0.0, f32::max);
+            // A share in what all say together and, of the nearest, what it says alone.
             let share = |&(by, weight): &(u32, f32)| {
-                let target = model.targets().row(item as usize).unwrap();
-                let vector = model.history().row(by as usize).unwrap();
-                weight * vector.iter().zip(target).map(|(a, b)| a * b).sum::<f32>()
+                let liked = taken.iter().any(|t| t.0 == by && t.1 > 0.0);
+                let alone = liked && nearest > 0.0 && cosine(by) > nearest - 1e-6;
+                weight * along(by) / length(&sum) + if alone { 0.3 * nearest } else { 0.0 }
             };
             let most = taken.iter().map(share).fold(f32::MIN, f32::max);
             match likeness.carried_by(item, taken.iter().copied()) {
                 Some(by) => {
                     let of = taken.iter().filter(|t| t.0 == by).map(share);
-                    prop_assert!((of.fold(f32::MIN, f32::max) - most).abs() < 1e-5);
+                    prop_assert!((of.fold(f32::MIN, f32::max) - most).abs() < 1e-4 * most.max(1.0));
                 }
                 None => prop_assert!(most <= 1e-6),
             }

@@ -42,9 +42,6 @@ pub struct QuicConfig {
     pub stream_window_bytes: u32,
     /// Bytes under way on one connection.
     pub connection_window_bytes: u32,
-    /// Bytes of a datagram, at most: a connection looks for how much of that its path carries. The default is what
-    /// jumbo frames of 9,000 bytes hold; a sixth as many packets cost a sixth as much.
-    pub datagram_bytes_max: u16,
     /// From this many connections on, a newcomer must first prove its address.
     pub unproved_connections_max: usize,
     /// Who may dial this process.
@@ -59,7 +56,6 @@ impl Default for QuicConfig {
             streams_max: 1024,
             stream_window_bytes: 2 << 20,
             connection_window_bytes: 16 << 20,
-            datagram_bytes_max: 9_000 - 48,
             unproved_connections_max: 256,
             accepts: Expect::Role(Role::Node),
         }
@@ -126,9 +122,8 @@ impl QuicTransport {
         let socket = udp_socket(addr, config.udp_buffer_bytes)
             .map_err(|source| QuicError::Bind { addr, source })?;
         let runtime = Arc::new(quinn::TokioRuntime);
-        let endpoint =
-            quinn::Endpoint::new(endpoint_config(&own, config)?, Some(server), socket, runtime)
-                .map_err(|source| QuicError::Bind { addr, source })?;
+        let endpoint = quinn::Endpoint::new(endpoint_config(&own)?, Some(server), socket, runtime)
+            .map_err(|source| QuicError::Bind { addr, source })?;
         let unproved_max = config.unproved_connections_max;
         Ok(Self { endpoint, judge, own, transport, unproved_max })
     }
@@ -147,11 +142,8 @@ impl QuicTransport {
 fn transport_config(config: &QuicConfig) -> Result<quinn::TransportConfig, QuicError> {
     let idle = quinn::IdleTimeout::try_from(config.idle_timeout)
         .map_err(|error| QuicError::Config(error.to_string()))?;
-    let mut discovery = quinn::MtuDiscoveryConfig::default();
-    discovery.upper_bound(config.datagram_bytes_max);
     let mut transport = quinn::TransportConfig::default();
     transport
-        .mtu_discovery_config(Some(discovery))
         .max_idle_timeout(Some(idle))
         .keep_alive_interval(Some(config.idle_timeout / 3))
         .max_concurrent_bidi_streams(config.streams_max.into())
@@ -165,10 +157,7 @@ fn transport_config(config: &QuicConfig) -> Result<quinn::TransportConfig, QuicE
 
 /// A process that returns at its old address tells its peers at once that their connections are gone,
 /// since the key for saying so outlives the process.
-fn endpoint_config(
-    own: &Credentials,
-    bounds: &QuicConfig,
-) -> Result<quinn::EndpointConfig, QuicError> {
+fn endpoint_config(own: &Credentials) -> Result<quinn::EndpointConfig, QuicError> {
     let key = own.private_key().map_err(QuicError::Config)?;
     let derived = hmac::sign(
         &hmac::Key::new(hmac::HMAC_SHA256, key.secret_der()),
@@ -177,8 +166,6 @@ fn endpoint_config(
     let reset = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
     let mut config = quinn::EndpointConfig::new(Arc::new(reset));
     config.cid_generator(|| Box::new(RandomIds(SystemRandom::new())));
-    let received = config.max_udp_payload_size(bounds.datagram_bytes_max);
-    received.map_err(|error| QuicError::Config(error.to_string()))?;
     Ok(config)
 }
 
