@@ -249,7 +249,7 @@ fn best(mut scores: Vec<f32>, without: &[u32]) -> Vec<u32> {
         order.truncate(AT);
     }
     order.sort_by(better);
-    order.into_iter().map(|(_, item)| item).collect()
+    order.iter().map(|(_, item)| *item).collect()
 }
 
 pub(crate) fn recall(list: &[u32], test: &[u32]) -> f64 {

@@ -58,5 +58,6 @@ pub(super) fn best(mut scores: Vec<f32>, without: &[u32], floor: f32, limit: usi
         order.truncate(limit);
     }
     order.sort_by(better);
-    order.into_iter().map(|(_, item)| item).collect()
+    // Copied: collected in place, a slate would hold on to the room of the whole catalogue.
+    order.iter().map(|(_, item)| *item).collect()
 }
