@@ -26,15 +26,25 @@ impl Along {
         taken: impl IntoIterator<Item = (u32, f32)>,
         shown: impl Fn(u32) -> bool,
     ) -> Self {
-        let entries = taken.into_iter().flat_map(|(by, weight)| {
-            let along = lists.of(by).iter();
-            along.map(move |&(item, along)| (item, weight * along, by))
-        });
-        let mut entries: Vec<(u32, f32, u32)> = entries.collect();
-        // Stable, so that sums are added up in the order of what was taken: the same bits everywhere.
-        entries.sort_by_key(|(item, ..)| *item);
-        let said = entries.chunk_by(|a, b| a.0 == b.0).filter_map(sum);
-        let said: Vec<Said> = said.filter(|said| said.sum > 0.0 && shown(said.item)).collect();
+        // By item, its place among what is said: lists of popular items are long, and sorting all entries would take
+        // longer than the rest of a recommendation.
+        let mut places = vec![NOWHERE; lists.items()];
+        let mut said: Vec<Said> = Vec::new();
+        for (by, weight) in taken {
+            for &(item, along) in lists.of(by) {
+                let Some(place) = places.get_mut(item as usize) else { continue };
+                // Added up in the order of what was taken: the same bits everywhere.
+                match said.get_mut(*place) {
+                    Some(said) => said.add(weight * along, by),
+                    None => {
+                        *place = said.len();
+                        said.push(Said::new(item, weight * along, by));
+                    }
+                }
+            }
+        }
+        said.retain(|said| said.sum > 0.0 && shown(said.item));
+        said.sort_unstable_by_key(|said| said.item);
         let greatest = said.iter().map(|said| said.sum).fold(0.0, f32::max);
         Self { said, greatest }
     }
@@ -76,12 +86,18 @@ impl Along {
     }
 }
 
-/// One item's entries, added up.
-fn sum(entries: &[(u32, f32, u32)]) -> Option<Said> {
-    let &(item, most, by) = entries.first()?;
-    let first = Said { item, sum: 0.0, most, by };
-    Some(entries.iter().fold(first, |said, &(item, share, by)| {
-        let (most, by) = if share > said.most { (share, by) } else { (said.most, said.by) };
-        Said { item, sum: said.sum + share, most, by }
-    }))
+/// No place.
+const NOWHERE: usize = usize::MAX;
+
+impl Said {
+    fn new(item: u32, share: f32, by: u32) -> Self {
+        Self { item, sum: share, most: share, by }
+    }
+
+    fn add(&mut self, share: f32, by: u32) {
+        self.sum += share;
+        if share > self.most {
+            (self.most, self.by) = (share, by);
+        }
+    }
 }

@@ -167,6 +167,11 @@ impl ItemLists {
         scores
     }
 
+    /// Items of the catalogue.
+    pub(super) fn items(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
     /// What is taken along with an item, heaviest first; nothing for an item outside.
     #[must_use]
     pub fn of(&self, item: u32) -> &[(u32, f32)] {
