@@ -52,7 +52,7 @@ fn read_live(words: &[String]) -> Option<LiveConfig> {
     let ["live", rows, width, rate, seconds, rest @ ..] = words.as_slice() else { return None };
     let after = |key: &str| rest.iter().find_map(|word| word.strip_prefix(key));
     let merge_at = after("merge_at=").and_then(|n| n.parse().ok());
-    let usual = options(after("refine="), after("threads="));
+    let usual = options(&after);
     Some(LiveConfig {
         rows: rows.parse().ok()?,
         dimensions: width.parse().ok()?,
@@ -63,12 +63,13 @@ fn read_live(words: &[String]) -> Option<LiveConfig> {
     })
 }
 
-fn options(refine: Option<&str>, threads: Option<&str>) -> Options {
-    let number = |word: Option<&str>, or: usize| word.and_then(|w| w.parse().ok()).unwrap_or(or);
+fn options<'a>(after: &impl Fn(&str) -> Option<&'a str>) -> Options {
+    let number = |key: &str, or: usize| after(key).and_then(|w| w.parse().ok()).unwrap_or(or);
     let usual = Options::default();
     Options {
-        ef_refine: number(refine, usual.ef_refine),
-        threads: number(threads, usual.threads),
+        links: number("links=", usual.links),
+        ef_refine: number("refine=", usual.ef_refine),
+        threads: number("threads=", usual.threads),
         ..usual
     }
 }
@@ -105,7 +106,7 @@ fn read(words: &[String]) -> Option<(Config, PathBuf)> {
         filtered: rest.contains(&"filtered"),
         options: Options {
             keep: if rest.contains(&"rounded") { Keep::Rounded } else { Keep::Exact },
-            ..options(after("refine="), after("threads="))
+            ..options(&after)
         },
     };
     Some((config, PathBuf::from(out)))

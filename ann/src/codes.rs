@@ -15,6 +15,7 @@ use crate::memory::Huge;
 pub(crate) const LINE: usize = 64;
 /// What is added to a value to make it unsigned.
 const BIAS: f32 = 128.0;
+const BIAS_WHOLE: i32 = 128;
 /// Greatest magnitude of a coded value.
 const PEAK: f32 = 127.0;
 /// Of the values, the share that the scale fits as a rule; rarer ones are clipped.
@@ -37,6 +38,8 @@ pub(crate) enum Order {
 pub(crate) struct Coder {
     scale: f32,
     width: usize,
+    /// Length of the longest vector.
+    longest: f32,
     lift: Option<Lift>,
 }
 
@@ -54,6 +57,24 @@ struct Lift {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct QueryCode {
     pub(crate) bytes: Vec<i8>,
+    /// The score of the best vector that there could be.
+    ideal: i32,
+}
+
+impl QueryCode {
+    /// How far a score is from the best possible.
+    #[inline(always)]
+    pub(crate) fn gap(&self, score: i32) -> i32 {
+        self.ideal.saturating_sub(score).max(0)
+    }
+
+    /// The score whose gap is `ratio` times that of `score`.
+    #[inline(always)]
+    pub(crate) fn farther(&self, score: i32, ratio: f32) -> i32 {
+        #[expect(clippy::cast_possible_truncation, reason = "a score beyond all is clamped")]
+        let gap = (self.gap(score) as f32 * ratio) as i32;
+        self.ideal.saturating_sub(gap)
+    }
 }
 
 impl Coder {
@@ -65,7 +86,8 @@ impl Coder {
         let reach = quantile(sizes, fitted);
         let scale = if reach > 0.0 { PEAK / reach } else { 1.0 };
         let lift = (order == Order::Distance).then(|| Lift::fit(rows, reach));
-        Self { scale, width: rows.width(), lift }
+        let longest = rows.iter().map(|r| kernel::dot(r, r)).fold(0.0, f32::max).sqrt();
+        Self { scale, width: rows.width(), longest, lift }
     }
 
     /// Cache lines of a code.
@@ -127,7 +149,25 @@ impl Coder {
         let (values, lift) = bytes.split_at_mut(query.len().min(self.width));
         values.iter_mut().zip(query).for_each(|(slot, v)| *slot = signed(v * scale));
         lift.iter_mut().take(parts).for_each(|slot| *slot = signed(weight * scale));
-        QueryCode { bytes }
+        let ideal = self.ideal(query, scale, &bytes);
+        QueryCode { bytes, ideal }
+    }
+}
+
+impl Coder {
+    /// The score of the best vector that there could be: by distance the query itself, by product the longest
+    /// in its direction.
+    #[inline(always)]
+    fn ideal(&self, query: &[f32], scale: f32, bytes: &[i8]) -> i32 {
+        let square = query.iter().map(|v| v * v).sum::<f32>();
+        let best = match &self.lift {
+            Some(lift) => (square + lift.middle) / 2.0,
+            None => square.sqrt() * self.longest,
+        };
+        let zero: i32 = bytes.iter().map(|&b| i32::from(b)).sum();
+        #[expect(clippy::cast_possible_truncation, reason = "a score beyond all is clamped")]
+        let best = (best * scale * self.scale) as i32;
+        best.saturating_add(zero * BIAS_WHOLE)
     }
 }
 

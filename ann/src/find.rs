@@ -9,10 +9,12 @@ use crate::plan::Plan;
 use crate::scan::SPARE_SCAN_MIN;
 use crate::space::Space;
 use crate::turns::{Errand, Strolls};
-use crate::walk::{self, Scratch, Stride, Walk};
+use crate::walk::{self, Scratch, Stop, Stride, Walk};
 
 /// Candidates scored exactly beyond `k`, at least: codes may misjudge the order that much.
 const SPARE_MIN: usize = 10;
+/// Candidates kept in a crowd, times those asked for.
+const CROWDED: usize = 4;
 /// What a filtered walk may meet at least before it is given up for a scan.
 const WALK_LEAST: usize = 2000;
 /// Slots that a predicate is tried on to estimate how many it accepts.
@@ -202,7 +204,7 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
             return all;
         }
         let budget = self.budget(plan, expected);
-        let how = Walk { ef, budget, stride: Stride::Through, starts: &[] };
+        let how = self.how(Way { plan, ef, expected, budget }, Stride::Through);
         let done = |number: usize, scratch: &Scratch, work: walk::Work| {
             let query = queries.get(number).copied().unwrap_or_default();
             let found = self.found(query, plan, work, scratch, accepts);
@@ -274,8 +276,8 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         accepts: &impl Fn(u32) -> bool,
     ) -> Found {
         let spare = if plan == Plan::Scan { SPARE_SCAN_MIN } else { SPARE_MIN };
-        let exact = self.ask.k + spare.max(self.ask.k / 4);
-        let (best, rescored) = self.rescore(query, scratch, exact, accepts);
+        let (best, rescored) =
+            self.rescore(query, scratch, exact(self.ask.k, spare), accepts);
         let walk::Work { compared, expanded, cut } = work;
         Found { best, plan, compared, expanded, rescored, cut }
     }
@@ -287,8 +289,20 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         let two_hop = way.plan == Plan::TwoHop;
         let starts = if two_hop { self.some_matches(way.expected) } else { Vec::new() };
         let stride = if two_hop { Stride::TwoHop } else { Stride::Through };
-        let how = Walk { ef: way.ef, budget: way.budget, stride, starts: &starts };
+        let how = Walk { starts: &starts, ..self.how(way, stride) };
         map.walk(&query, how, &self.passes, scratch)
+    }
+
+    /// How to walk: until what is left is too far, by the measure of `ef`.
+    fn how(&self, way: Way, stride: Stride) -> Walk<'static> {
+        let (k, least) = (self.ask.k, exact(self.ask.k, SPARE_MIN));
+        let share = way.expected.max(1) as f32 / self.frozen.nodes().max(1) as f32;
+        // Of what passes, the rank among all nodes.
+        let rank = |among: usize| among as f32 / share.min(1.0);
+        let ratio = self.frozen.spread.ratio(rank(k), rank(way.ef));
+        let stop = (way.ef > least).then_some(Stop { k, least, ratio });
+        let ef = if stop.is_some() { way.ef * CROWDED } else { way.ef };
+        Walk { ef, budget: way.budget, stride, stop, starts: &[] }
     }
 
     /// A few matching nodes from all over.
@@ -333,6 +347,11 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         keep_best(&mut best, ask.k);
         (best, scored)
     }
+}
+
+/// Candidates to score exactly, to find `k`.
+fn exact(k: usize, spare: usize) -> usize {
+    k + spare.max(k / 4)
 }
 
 /// Keeps the best `k`, best first.

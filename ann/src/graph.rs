@@ -1,11 +1,20 @@
-//! A graph laid out flat: the same number of links for every node, on whole cache lines.
+//! A graph laid out flat: the same number of cache lines for every node, as many links on each as fit.
+//!
+//! While nodes can be told apart by three bytes a link takes three, so that a line holds twenty-one: most
+//! nodes' links then cost one line, where four bytes a link would cost two.
 
 use crate::error::AnnError;
 use crate::memory::Huge;
 use crate::sift::prefetch;
 
-/// Links of a cache line.
-const PER_LINE: usize = 16;
+/// Bytes of a cache line.
+const LINE: usize = 64;
+/// Links of a line, of three bytes each.
+const NARROW: usize = LINE / 3;
+/// Links of a line, of four bytes each.
+const WIDE: usize = LINE / 4;
+/// Nodes up to which three bytes tell them apart.
+const NARROW_NODES: usize = 1 << 24;
 
 /// Links between nodes. Nodes with fewer links than there is room for point to themselves: a walk has
 /// seen them already.
@@ -13,7 +22,8 @@ const PER_LINE: usize = 16;
 /// INVARIANT: every link is below `nodes`.
 #[derive(Debug)]
 pub(crate) struct Graph {
-    links: Huge<u32>,
+    bytes: Huge<u8>,
+    /// Bytes of a node's links, whole lines.
     stride: usize,
     nodes: usize,
 }
@@ -21,29 +31,56 @@ pub(crate) struct Graph {
 impl Graph {
     /// A graph of these lists; links beyond the nodes, or beyond `room`, are left out.
     pub(crate) fn of(lists: &[Vec<u32>], room: usize) -> Result<Self, AnnError> {
-        let stride = room.next_multiple_of(PER_LINE).max(PER_LINE);
-        let mut links = Huge::zeros(lists.len() * stride)?;
-        for ((slots, list), node) in links.chunks_exact_mut(stride).zip(lists).zip(0u32..) {
-            slots.fill(node);
-            let known = list.iter().filter(|&&link| (link as usize) < lists.len());
-            slots.iter_mut().zip(known.take(room)).for_each(|(slot, link)| *slot = *link);
+        let nodes = lists.len();
+        let known = |&link: &u32| (link as usize) < nodes;
+        Self::filled(nodes, room, lists.iter().map(|list| list.iter().copied().filter(known)))
+    }
+
+    /// A graph of `room` links for each of `nodes`, one after the other; `None` if a link leads nowhere.
+    pub(crate) fn of_table(
+        links: &[u32],
+        room: usize,
+        nodes: usize,
+    ) -> Result<Option<Self>, AnnError> {
+        let fits = room > 0 && nodes.checked_mul(room) == Some(links.len());
+        if !fits || !links.iter().all(|&link| (link as usize) < nodes) {
+            return Ok(None);
         }
-        Ok(Self { links, stride, nodes: lists.len() })
+        let lists = links.chunks_exact(room).zip(0u32..);
+        let lists = lists.map(|(list, own)| list.iter().copied().filter(move |&link| link != own));
+        Self::filled(nodes, room, lists).map(Some)
     }
 
-    /// A graph of `room` links for each of `nodes`, as [`Graph::table`] gave them; none if a link leads
-    /// nowhere.
-    pub(crate) fn of_table(links: Huge<u32>, room: usize, nodes: usize) -> Option<Self> {
-        let fits = room > 0
-            && room.is_multiple_of(PER_LINE)
-            && nodes.checked_mul(room) == Some(links.len());
-        let known = links.iter().all(|&link| (link as usize) < nodes);
-        (fits && known).then_some(Self { links, stride: room, nodes })
+    fn filled(
+        nodes: usize,
+        room: usize,
+        lists: impl Iterator<Item = impl Iterator<Item = u32>>,
+    ) -> Result<Self, AnnError> {
+        let per_line = if nodes <= NARROW_NODES { NARROW } else { WIDE };
+        let stride = room.div_ceil(per_line).max(1) * LINE;
+        let mut graph = Self { bytes: Huge::zeros(nodes * stride)?, stride, nodes };
+        let narrow = graph.is_narrow();
+        for ((row, list), own) in graph.bytes.chunks_exact_mut(stride).zip(lists).zip(0u32..) {
+            let links = list.take(room).chain(std::iter::repeat(own));
+            for (slot, link) in slots(row, narrow).zip(links) {
+                slot.iter_mut().zip(link.to_le_bytes()).for_each(|(byte, b)| *byte = b);
+            }
+        }
+        Ok(graph)
     }
 
-    /// All links, and how many a node has room for.
-    pub(crate) fn table(&self) -> (&[u32], usize) {
-        (&self.links, self.stride)
+    fn is_narrow(&self) -> bool {
+        self.nodes <= NARROW_NODES
+    }
+
+    /// Links that a node has room for.
+    pub(crate) fn room(&self) -> usize {
+        self.stride / LINE * if self.is_narrow() { NARROW } else { WIDE }
+    }
+
+    /// Cache lines of a node's links.
+    pub(crate) fn lines(&self) -> usize {
+        self.stride / LINE
     }
 
     pub(crate) fn nodes(&self) -> usize {
@@ -51,21 +88,111 @@ impl Graph {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.links.len() * 4
+        self.bytes.len()
     }
 
     /// The node's links, filled up with the node itself.
-    #[inline]
-    pub(crate) fn links(&self, node: u32) -> &[u32] {
+    #[inline(always)]
+    pub(crate) fn links(&self, node: u32) -> Links<'_> {
         let at = node as usize * self.stride;
-        self.links.get(at..at + self.stride).unwrap_or_default()
+        let row = self.bytes.get(at..at + self.stride).unwrap_or_default();
+        Links { lines: row.as_chunks().0, narrow: self.is_narrow() }
     }
 
     /// Asks for a node's links.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn prefetch(&self, node: u32) {
-        for line in (0..self.stride).step_by(PER_LINE) {
-            prefetch(&self.links, node as usize * self.stride + line);
+        for line in (0..self.stride).step_by(LINE) {
+            prefetch(&self.bytes, node as usize * self.stride + line);
         }
+    }
+}
+
+/// The bytes of each link of a node.
+fn slots(row: &mut [u8], narrow: bool) -> impl Iterator<Item = &mut [u8]> {
+    let size = if narrow { LINE / NARROW } else { LINE / WIDE };
+    row.chunks_exact_mut(LINE).flat_map(move |line| line.chunks_exact_mut(size))
+}
+
+/// The links of one node.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Links<'a> {
+    lines: &'a [[u8; LINE]],
+    narrow: bool,
+}
+
+impl Links<'_> {
+    /// How many there are, those to the node itself too.
+    #[inline(always)]
+    pub(crate) fn len(self) -> usize {
+        self.lines.len() * if self.narrow { NARROW } else { WIDE }
+    }
+
+    /// Calls `visit` with each. A loop of fixed length over each line, which the compiler unrolls.
+    #[inline(always)]
+    pub(crate) fn each(self, mut visit: impl FnMut(u32)) {
+        for line in self.lines {
+            if self.narrow {
+                // One byte more than a link is read: the last link ends a byte before its line.
+                line.windows(4).step_by(3).for_each(|four| visit(number(four) & 0x00FF_FFFF));
+            } else {
+                line.as_chunks().0.iter().for_each(|&four| visit(u32::from_le_bytes(four)));
+            }
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn to_vec(self) -> Vec<u32> {
+        let mut links = Vec::with_capacity(self.len());
+        self.each(|link| links.push(link));
+        links
+    }
+}
+
+#[inline(always)]
+fn number(four: &[u8]) -> u32 {
+    four.first_chunk().map_or(0, |&four| u32::from_le_bytes(four))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn links_are_kept_and_filled_up_with_the_node_itself(
+            lists in prop::collection::vec(prop::collection::vec(0u32..40, 0..50), 1..40),
+            room in 1usize..50,
+        ) {
+            let graph = Graph::of(&lists, room).unwrap();
+            assert!(graph.room() >= room && graph.nodes() == lists.len());
+            let count = u32::try_from(lists.len()).unwrap();
+            for (list, own) in lists.iter().zip(0u32..) {
+                let mut expected: Vec<u32> =
+                    list.iter().copied().filter(|&l| l < count).take(room).collect();
+                expected.resize(graph.room(), own);
+                assert_eq!(graph.links(own).to_vec(), expected);
+            }
+            let table: Vec<u32> = (0..count).flat_map(|own| graph.links(own).to_vec()).collect();
+            let again = Graph::of_table(&table, graph.room(), lists.len()).unwrap().unwrap();
+            for own in 0..count {
+                let proper = |graph: &Graph| {
+                    let mut links = graph.links(own).to_vec();
+                    links.retain(|&link| link != own);
+                    links
+                };
+                assert_eq!(proper(&again), proper(&graph));
+            }
+        }
+    }
+
+    #[test]
+    fn a_table_that_leads_nowhere_is_refused() {
+        assert!(Graph::of_table(&[0, 1, 1, 0], 2, 2).unwrap().is_some());
+        assert!(Graph::of_table(&[0, 1, 2, 0], 2, 2).unwrap().is_none());
+        assert!(Graph::of_table(&[0, 1, 1], 2, 2).unwrap().is_none());
+        assert!(Graph::of_table(&[], 0, 0).unwrap().is_none());
     }
 }

@@ -37,11 +37,18 @@ pub(crate) fn links(
     known: Vec<Vec<u32>>,
     options: &Options,
 ) -> Result<Vec<Vec<u32>>, AnnError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads.max(1)).build();
-    let pool = pool.map_err(|e| AnnError::Build { why: e.to_string() })?;
     let mut site = Site { rows, order, options, lists: known };
-    pool.install(|| site.build())?;
+    in_pool(options, || site.build())??;
     Ok(site.lists)
+}
+
+/// Does the work on as many threads as the options say.
+pub(crate) fn in_pool<T: Send>(
+    options: &Options,
+    work: impl FnOnce() -> T + Send,
+) -> Result<T, AnnError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads.max(1)).build();
+    Ok(pool.map_err(|e| AnnError::Build { why: e.to_string() })?.install(work))
 }
 
 struct Site<'a> {
@@ -152,7 +159,7 @@ impl Site<'_> {
 
 /// The nodes that a walk of `map` finds near the query, best first.
 pub(crate) fn nearby(map: &Map, query: &QueryCode, ef: usize, scratch: &mut Scratch) -> Vec<u32> {
-    let how = Walk { ef, budget: usize::MAX, stride: Stride::Through, starts: &[] };
+    let how = Walk { ef, budget: usize::MAX, stride: Stride::Through, stop: None, starts: &[] };
     map.walk(query, how, &|_| true, scratch);
     scratch.pool.passing().map(|(_, node)| node).collect()
 }

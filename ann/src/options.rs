@@ -14,7 +14,7 @@ pub enum Keep {
 /// How an index is built and bounded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Links of a node in the frozen graph, at most.
+    /// Links of a node in the frozen graph, at most. Twenty-one fill a cache line.
     pub links: usize,
     /// Candidates that the builder keeps per insertion.
     pub ef_construction: usize,
@@ -39,7 +39,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            links: 32,
+            links: 21,
             ef_construction: 40,
             ef_refine: 200,
             ef: 96,

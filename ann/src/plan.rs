@@ -49,7 +49,7 @@ impl Costs {
         let step = (vectors.len() / SAMPLED).max(1);
         let mut scratch = Scratch::default();
         let mut compared = |ef: usize| {
-            let how = Walk { ef, budget: usize::MAX, stride: Stride::Through, starts: &[] };
+            let how = Walk { ef, budget: usize::MAX, stride: Stride::Through, stop: None, starts: &[] };
             let queries = vectors.iter().step_by(step).map(|v| map.coder.query(v));
             let works = queries.map(|q| map.walk(&q, how, &|_| true, &mut scratch).compared);
             works.sum::<usize>() as f32 / vectors.len().div_ceil(step).max(1) as f32
@@ -81,7 +81,8 @@ pub(crate) fn coarse(map: &Map, vectors: Rows<'_>) -> bool {
     let nodes = (0u32..).take(vectors.len()).step_by(step);
     let mut shares: Vec<f32> = nodes
         .map(|node| {
-            let links = measured(vectors, node, map.graph.links(node));
+            let near = map.graph.links(node).to_vec();
+            let links = measured(vectors, node, &near);
             let extent = links.map(|(distance, _)| distance).fold(0.0, f32::max).sqrt();
             map.coder.off(vectors.row(node as usize)) / extent.max(f32::MIN_POSITIVE)
         })

@@ -21,6 +21,8 @@ pub(crate) struct Pool {
     passing: usize,
     ef: usize,
     threshold: i32,
+    /// Scores from here on are worth looking at.
+    floor: i32,
 }
 
 #[inline]
@@ -64,13 +66,41 @@ impl Pool {
     /// Empties the pool, to hold `ef` passing candidates.
     pub(crate) fn reset(&mut self, ef: usize) {
         self.keys.clear();
-        (self.cursor, self.passing, self.ef, self.threshold) = (0, 0, ef.max(1), i32::MIN);
+        (self.cursor, self.passing, self.ef) = (0, 0, ef.max(1));
+        (self.threshold, self.floor) = (i32::MIN, i32::MIN);
     }
 
     /// Only better scores than this are worth offering.
     #[inline(always)]
     pub(crate) fn threshold(&self) -> i32 {
-        self.threshold
+        self.threshold.max(self.floor.saturating_sub(1))
+    }
+
+    /// From now on scores below `floor` count for nothing.
+    #[inline(always)]
+    pub(crate) fn raise_floor(&mut self, floor: i32) {
+        self.floor = self.floor.max(floor);
+        while let Some(&key) = self.keys.last().filter(|key| score(**key) < floor) {
+            self.keys.pop();
+            self.passing -= usize::from(key & FAILING == 0);
+        }
+        self.cursor = self.cursor.min(self.keys.len());
+    }
+
+    /// Whether all candidates pass.
+    #[inline(always)]
+    pub(crate) fn all_pass(&self) -> bool {
+        self.passing == self.keys.len()
+    }
+
+    /// The score of the passing candidate of this rank, from 1 on.
+    #[inline(always)]
+    pub(crate) fn score_of(&self, rank: usize) -> Option<i32> {
+        let at = rank.checked_sub(1)?;
+        if self.all_pass() {
+            return self.keys.get(at).map(|&key| score(key));
+        }
+        self.passing().nth(at).map(|(score, _)| score)
     }
 
     /// Adds a candidate, and drops what no longer counts. Its place; none if it does not count.
@@ -108,7 +138,8 @@ impl Pool {
     /// The best candidate that is not expanded; it is from now on.
     #[inline(always)]
     pub(crate) fn expand(&mut self) -> Option<u32> {
-        while let Some(key) = self.keys.get_mut(self.cursor) {
+        let floor = self.floor;
+        while let Some(key) = self.keys.get_mut(self.cursor).filter(|key| score(**key) >= floor) {
             self.cursor += 1;
             if *key & EXPANDED == 0 {
                 *key |= EXPANDED;

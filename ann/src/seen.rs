@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::graph::Links;
+
 /// Words that are cleared in a row in the time that one takes here and there.
 const WORDS_AT_ONCE: usize = 8;
 
@@ -47,32 +49,52 @@ impl Seen {
     #[inline(always)]
     pub(crate) fn note(&mut self, node: u32) -> bool {
         let before = self.len;
-        self.note_all(&[node]);
+        let mut pen = self.pen(1);
+        pen.note(node);
+        self.len = pen.len;
         self.len > before
     }
 
-    /// Notes these nodes. Without a branch on which of them are new: that can't be foretold. Holds its
-    /// tables in registers: after each store the compiler would have to read them again through `self`.
+    /// Notes a node's links.
     #[inline(always)]
-    pub(crate) fn note_all(&mut self, nodes: &[u32]) {
-        self.reserve(nodes.len());
-        let (bits, log) = (self.bits.as_mut_slice(), self.log.as_mut_slice());
-        let mut len = self.len;
-        for &node in nodes {
-            let Some(word) = bits.get_mut((node >> 6) as usize) else { continue };
-            let new = !(*word >> (node & 63)) & 1;
-            *word |= 1_u64 << (node & 63);
-            if let Some(slot) = log.get_mut(len) {
-                *slot = node;
-            }
-            len += usize::from(new != 0);
-        }
-        self.len = len;
+    pub(crate) fn note_all(&mut self, links: Links<'_>) {
+        let mut pen = self.pen(links.len());
+        links.each(|link| pen.note(link));
+        self.len = pen.len;
+    }
+
+    /// What `most` nodes are noted with.
+    #[inline(always)]
+    fn pen(&mut self, most: usize) -> Pen<'_> {
+        self.reserve(most);
+        Pen { bits: &mut self.bits, log: &mut self.log, len: self.len }
     }
 
     /// Nodes by the order in which they were met.
     #[inline(always)]
     pub(crate) fn among(&self, places: Range<usize>) -> &[u32] {
         self.log.get(places).unwrap_or_default()
+    }
+}
+
+/// The tables, held in registers: after each store the compiler would have to read them again through
+/// `Seen`.
+struct Pen<'a> {
+    bits: &'a mut [u64],
+    log: &'a mut [u32],
+    len: usize,
+}
+
+impl Pen<'_> {
+    /// Without a branch on whether the node is new: that can't be foretold.
+    #[inline(always)]
+    fn note(&mut self, node: u32) {
+        let Some(word) = self.bits.get_mut((node >> 6) as usize) else { return };
+        let new = !(*word >> (node & 63)) & 1;
+        *word |= 1_u64 << (node & 63);
+        if let Some(slot) = self.log.get_mut(self.len) {
+            *slot = node;
+        }
+        self.len += usize::from(new != 0);
     }
 }

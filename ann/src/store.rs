@@ -3,7 +3,8 @@
 //! Little-endian, in this order: magic, version; the caller's stamp; the space; the frozen generation
 //! (rows in node order, bounds of each node's rows if any has several, vectors, links); the rows of it
 //! that are dead; fresh rows and their vectors; the caller's note (from version 2 on); the tuned `ef`, 0
-//! if none; the SHA-256 of all before. Codes are not stored: they follow from the vectors.
+//! if none; the SHA-256 of all before. Codes are not stored: they follow from the vectors. Until version 2
+//! nodes had room for a multiple of sixteen links.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -23,7 +24,7 @@ use crate::slots::Slots;
 use crate::space::{Metric, ROW_LIMIT, Row, Space};
 
 const MAGIC: [u8; 8] = *b"bailiann";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The first version with a note.
 const WITH_NOTE: u32 = 2;
 /// Bytes of the longest model name that is read.
@@ -208,14 +209,14 @@ impl<W: Write> Sink<W> {
     }
 
     fn frozen(&mut self, frozen: &Frozen) -> std::io::Result<()> {
-        let (links, room) = frozen.map.graph.table();
+        let graph = &frozen.map.graph;
         self.u64(frozen.nodes() as u64)?;
         self.list(frozen.slots.rows())?;
         self.list(frozen.slots.bounds().unwrap_or_default())?;
         let (nodes, mut whole) = (u32::try_from(frozen.nodes()).unwrap_or_default(), Vec::new());
         (0..nodes).try_for_each(|node| self.f32s(frozen.node_vector(node, &mut whole)))?;
-        self.u32(u32::try_from(room).unwrap_or_default())?;
-        self.u32s(links)
+        self.u32(u32::try_from(graph.room()).unwrap_or_default())?;
+        (0..nodes).try_for_each(|node| self.u32s(&graph.links(node).to_vec()))
     }
 
     fn list(&mut self, values: &[u32]) -> std::io::Result<()> {
@@ -288,7 +289,7 @@ impl<R: Read> Spring<R> {
         let vectors = self.vectors(space, nodes)?;
         let room = self.u32()? as usize;
         let links = self.u32s(nodes.saturating_mul(room))?;
-        let graph = Graph::of_table(links, room, nodes);
+        let graph = Graph::of_table(&links, room, nodes)?;
         let graph = graph.ok_or_else(|| unusable("a link leads nowhere"))?;
         Frozen::of_parts(space, Slots::new(rows.to_vec(), &sizes), vectors, graph, keep)
     }

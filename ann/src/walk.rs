@@ -19,6 +19,8 @@ const STARTS: usize = 4;
 const PIVOTS_AT_ONCE: usize = 64;
 /// Candidates expanded at a time: while one's links arrive the other's are worked on.
 const ABREAST: usize = 1;
+/// Where some candidates fail the filter, finding the `k`-th that passes takes a while: done so seldom.
+const SELDOM: usize = 4;
 
 /// Codes and links of the same nodes.
 #[derive(Debug)]
@@ -93,8 +95,31 @@ pub(crate) struct Walk<'a> {
     /// Nodes to meet at most.
     pub(crate) budget: usize,
     pub(crate) stride: Stride,
+    /// When it has seen enough, besides having expanded all it keeps.
+    pub(crate) stop: Option<Stop>,
     /// Nodes to start from, besides the pivots.
     pub(crate) starts: &'a [u32],
+}
+
+/// A walk stops at candidates whose gap to the best possible score is that much greater than that of the
+/// `k`-th.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stop {
+    /// Rows wanted.
+    pub(crate) k: usize,
+    /// Candidates that are looked at in any case: so many are scored exactly.
+    pub(crate) least: usize,
+    /// Times the `k`-th gap.
+    pub(crate) ratio: f32,
+}
+
+impl Stop {
+    /// Where candidates no longer count; none as long as there are too few.
+    #[inline(always)]
+    fn floor(self, query: &QueryCode, pool: &Pool) -> Option<i32> {
+        let least = pool.score_of(self.least)?;
+        Some(query.farther(pool.score_of(self.k)?, self.ratio).min(least))
+    }
 }
 
 /// A walk, to be compiled for each instruction set.
@@ -194,6 +219,12 @@ impl Map {
         now: &[u32],
         wanted: &[u32],
     ) {
+        if let Some(stop) = how.stop
+            && (pool.all_pass() || pool.cursor().is_multiple_of(SELDOM))
+            && let Some(floor) = stop.floor(query, pool)
+        {
+            pool.raise_floor(floor);
+        }
         pool.ahead(ABREAST).for_each(|node| self.graph.prefetch(node));
         sift(&self.codes, query, now, pool.threshold(), sifted, wanted);
         for (score, node) in sifted.iter() {
@@ -284,18 +315,22 @@ impl Map {
         seen: &mut Seen,
         wave: &mut Vec<u32>,
     ) {
-        for &link in self.graph.links(node) {
+        self.graph.links(node).each(|link| {
             let beyond = self.graph.links(link);
             seen.reserve(1 + beyond.len());
             if !seen.note(link) {
-                continue;
+                return;
             }
             if passes(link) {
                 wave.push(link);
             } else {
-                wave.extend(beyond.iter().filter(|&&far| passes(far) && seen.note(far)));
+                beyond.each(|far| {
+                    if passes(far) && seen.note(far) {
+                        wave.push(far);
+                    }
+                });
             }
-        }
+        });
     }
 }
 

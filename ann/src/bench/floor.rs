@@ -71,7 +71,7 @@ impl Floor {
         let run = |lines: usize| line_ns(bytes, lines).map(|ns| ns * lines as f64);
         Ok(Self {
             code_ns: run(codes.lines())?,
-            links_ns: run(graph.table().1.div_ceil(LINE / 4))?,
+            links_ns: run(graph.lines())?,
             vector_ns: run(vector_bytes.div_ceil(LINE))?,
             pivots: frozen.map.pivots().len(),
         })
