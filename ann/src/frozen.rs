@@ -23,6 +23,9 @@ use crate::walk::Map;
 /// Fewer nodes than this are linked anew rather than by what was known of them.
 const KNOWN_MIN: usize = 1024;
 
+/// Bytes of a slot: its row, its place in the table of rows, its death.
+const SLOT_BYTES: usize = 4 + 4 + 8;
+
 /// A frozen index. A *node* is a distinct vector, a *slot* a row that has it.
 #[derive(Debug)]
 pub(crate) struct Frozen {
@@ -139,10 +142,10 @@ impl Frozen {
         self.vectors.get(node, (&self.map.coder, &self.map.codes), room)
     }
 
-    /// Bytes of the tables: codes, links, vectors, rows, deaths.
+    /// Bytes of the tables: codes, links, vectors, rows both ways, deaths.
     pub(crate) fn bytes(&self) -> usize {
         let Map { codes, graph, .. } = &self.map;
-        codes.bytes().len() + graph.bytes() + self.vectors.bytes() + self.slots.len() * 12
+        codes.bytes().len() + graph.bytes() + self.vectors.bytes() + self.slots.len() * SLOT_BYTES
     }
 
     /// Asks for a node's vector.

@@ -343,3 +343,54 @@ fn note_best(best: &mut [(i32, u32); STARTS], found: (i32, u32)) {
         tail.iter_mut().take(1).for_each(|slot| *slot = found);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::prune::measured;
+
+    /// Every node linked to the eight nearest.
+    fn map(values: &[f32], width: usize, order: Order) -> Map {
+        let rows = Rows::new(width, values);
+        let nodes: Vec<u32> = (0u32..).take(rows.len()).collect();
+        let near = |&node: &u32| {
+            let mut near: Vec<_> = measured(rows, node, &nodes).filter(|n| n.1 != node).collect();
+            near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+            near.into_iter().map(|(_, other)| other).take(8).collect()
+        };
+        Map::of(rows, order, &nodes.iter().map(near).collect::<Vec<_>>(), 8).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn a_walk_stops_where_candidates_are_too_far_and_no_earlier(
+            values in prop::collection::vec(-1.0f32..1.0, 8 * 300..8 * 500),
+            ratio in 1.0f32..2.0,
+            half in any::<bool>(),
+            by_distance in any::<bool>(),
+        ) {
+            let order = if by_distance { Order::Distance } else { Order::Product };
+            let map = map(&values[..values.len() / 8 * 8], 8, order);
+            let query = map.coder.query(&values[3..11]);
+            let passes = |node: u32| !half || node % 2 == 0;
+            let mut walk = |stop: Option<Stop>| {
+                let mut scratch = Scratch::default();
+                let stride = Stride::Through;
+                let how = Walk { ef: 60, budget: usize::MAX, stride, stop, starts: &[] };
+                let work = map.walk(&query, how, &passes, &mut scratch);
+                (work, scratch.pool.passing().collect::<Vec<_>>())
+            };
+            let (k, least) = (5, 15);
+            let (whole, all) = walk(None);
+            assert_eq!(walk(Some(Stop { k, least, ratio: 1e6 })), (whole, all.clone()));
+            let (work, found) = walk(Some(Stop { k, least, ratio }));
+            assert!(work.compared <= whole.compared && found.len() >= least);
+            // What was left out is beyond the ratio and beyond those that are looked at in any case.
+            let floor = query.farther(found[k - 1].0, ratio).min(found[least - 1].0);
+            assert!(found.iter().zip(&all).all(|(f, a)| f.0 <= a.0));
+            assert!(half || found.iter().all(|f| f.0 >= floor));
+        }
+    }
+}
