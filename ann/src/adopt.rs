@@ -6,6 +6,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use crate::error::AnnError;
@@ -20,7 +21,7 @@ const NONE: u32 = u32::MAX;
 
 impl LiveIndex {
     /// Makes the frozen generation of `other`, which was opened from a file, that of this index, in place of
-    /// a merge. `rows` says of each of its slots, in the file's order, which row that is here, if any. Long:
+    /// a merge, and searches as `other` was tuned to. `rows` says of each of its slots, in the file's order, which row that is here, if any. Long:
     /// call it from a background thread; searches and writes go on meanwhile.
     ///
     /// # Errors
@@ -34,6 +35,7 @@ impl LiveIndex {
             return Err(AnnError::OtherSpace { found, expected });
         }
         let began = Instant::now();
+        let ef = other.ef();
         let frozen = renumbered(frozen_of(other)?, rows)?;
         let (journal, state) = Journal::start(self);
         let input = survivors(&state, self.space.dimensions);
@@ -49,6 +51,7 @@ impl LiveIndex {
         let merged = Merged { generation: generation.number, rows: alive, took: began.elapsed() };
         self.swap(generation, &carried, state.segment.len());
         drop(journal);
+        self.ef.store(ef, Ordering::Relaxed);
         Ok(merged)
     }
 }

@@ -9,12 +9,10 @@ use crate::plan::Plan;
 use crate::scan::SPARE_SCAN_MIN;
 use crate::space::Space;
 use crate::turns::{Errand, Strolls};
-use crate::walk::{self, Scratch, Stop, Stride, Walk};
+use crate::walk::{self, Scratch, Stride, Walk};
 
 /// Candidates scored exactly beyond `k`, at least: codes may misjudge the order that much.
-const SPARE_MIN: usize = 10;
-/// Candidates kept in a crowd, times those asked for.
-const CROWDED: usize = 4;
+pub(crate) const SPARE_MIN: usize = 10;
 /// What a filtered walk may meet at least before it is given up for a scan.
 const WALK_LEAST: usize = 2000;
 /// Slots that a predicate is tried on to estimate how many it accepts.
@@ -276,8 +274,7 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         accepts: &impl Fn(u32) -> bool,
     ) -> Found {
         let spare = if plan == Plan::Scan { SPARE_SCAN_MIN } else { SPARE_MIN };
-        let (best, rescored) =
-            self.rescore(query, scratch, exact(self.ask.k, spare), accepts);
+        let (best, rescored) = self.rescore(query, scratch, exact(self.ask.k, spare), accepts);
         let walk::Work { compared, expanded, cut } = work;
         Found { best, plan, compared, expanded, rescored, cut }
     }
@@ -293,15 +290,10 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         map.walk(&query, how, &self.passes, scratch)
     }
 
-    /// How to walk: until what is left is too far, by the measure of `ef`.
     fn how(&self, way: Way, stride: Stride) -> Walk<'static> {
-        let (k, least) = (self.ask.k, exact(self.ask.k, SPARE_MIN));
         let share = way.expected.max(1) as f32 / self.frozen.nodes().max(1) as f32;
-        // Of what passes, the rank among all nodes.
-        let rank = |among: usize| among as f32 / share.min(1.0);
-        let ratio = self.frozen.spread.ratio(rank(k), rank(way.ef));
-        let stop = (way.ef > least).then_some(Stop { k, least, ratio });
-        let ef = if stop.is_some() { way.ef * CROWDED } else { way.ef };
+        let (k, least) = (self.ask.k, exact(self.ask.k, SPARE_MIN));
+        let (ef, stop) = self.frozen.spread.extent((k, least), way.ef, share);
         Walk { ef, budget: way.budget, stride, stop, starts: &[] }
     }
 

@@ -112,8 +112,8 @@ impl Frozen {
         let rows = Rows::new(space.dimensions, &vectors);
         let fitted = if keep == Keep::Exact { FITTED } else { 1.0 };
         let map = Map::new(rows, search_order(space.metric), fitted, graph)?;
-        let costs = Costs::measure(&map, rows);
         let spread = Spread::measure(&map, rows);
+        let costs = Costs::measure(&map, rows, &spread);
         let coarse = coarse(&map, rows);
         let vectors = match keep {
             Keep::Rounded if !coarse => Vectors::rest(&map.coder, rows)?,

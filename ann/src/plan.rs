@@ -1,7 +1,9 @@
 //! How a search goes about it: chosen by what each way is expected to cost.
 
+use crate::find::SPARE_MIN;
 use crate::matrix::Rows;
 use crate::prune::measured;
+use crate::spread::Spread;
 use crate::walk::{Map, Scratch, Stride, Walk};
 
 /// The ways of a search.
@@ -23,6 +25,8 @@ const TWO_HOPS: f32 = 9.0;
 const TWO_HOPS_SHARE_MIN: f32 = 0.002;
 /// Walks that the costs are measured by.
 const SAMPLED: usize = 16;
+/// Rows sought by them.
+const SOUGHT: usize = 10;
 const EF_LOW: usize = 24;
 const EF_HIGH: usize = 96;
 
@@ -42,14 +46,15 @@ pub(crate) struct Costs {
 
 impl Costs {
     /// Measures walks to some of the map's own vectors.
-    pub(crate) fn measure(map: &Map, vectors: Rows<'_>) -> Self {
+    pub(crate) fn measure(map: &Map, vectors: Rows<'_>, spread: &Spread) -> Self {
         if vectors.len() < WALKED_MIN {
             return Self { base: f32::INFINITY, per_ef: 1.0 };
         }
         let step = (vectors.len() / SAMPLED).max(1);
         let mut scratch = Scratch::default();
         let mut compared = |ef: usize| {
-            let how = Walk { ef, budget: usize::MAX, stride: Stride::Through, stop: None, starts: &[] };
+            let (ef, stop) = spread.extent((SOUGHT, SOUGHT + SPARE_MIN), ef, 1.0);
+            let how = Walk { ef, budget: usize::MAX, stride: Stride::Through, stop, starts: &[] };
             let queries = vectors.iter().step_by(step).map(|v| map.coder.query(v));
             let works = queries.map(|q| map.walk(&q, how, &|_| true, &mut scratch).compared);
             works.sum::<usize>() as f32 / vectors.len().div_ceil(step).max(1) as f32

@@ -7,12 +7,14 @@
 //! that between the `ef`-th and the `k`-th neighbour, as measured on the map's own vectors.
 
 use crate::matrix::Rows;
-use crate::walk::{Map, Scratch, Stride, Walk};
+use crate::walk::{Map, Scratch, Stop, Stride, Walk};
 
 /// Ranks at which distances are measured: the powers of two up to 512.
 const RANKS: usize = 10;
 /// Neighbours looked at: as many as the last rank.
 const NEIGHBOURS: usize = 1 << (RANKS - 1);
+/// Candidates kept in a crowd, times those asked for.
+const CROWDED: usize = 4;
 /// Vectors whose neighbours are measured.
 const SAMPLED: usize = 64;
 
@@ -29,7 +31,8 @@ impl Spread {
         for vector in vectors.iter().step_by(step) {
             let query = map.coder.query(vector);
             let ef = NEIGHBOURS + 1;
-            let how = Walk { ef, budget: usize::MAX, stride: Stride::Through, starts: &[], stop: None };
+            let how =
+                Walk { ef, budget: usize::MAX, stride: Stride::Through, starts: &[], stop: None };
             map.walk(&query, how, &|_| true, &mut scratch);
             // The first is the vector itself.
             let scores: Vec<i32> = scratch.pool.passing().map(|(score, _)| score).skip(1).collect();
@@ -45,15 +48,34 @@ impl Spread {
     /// The logarithm at any rank: on the line between measured ones, and on beyond the last.
     fn at(&self, rank: f32) -> f32 {
         let place = rank.max(1.0).log2();
-        let last = self.0.windows(2).zip(0_u8..).take_while(|(_, at)| f32::from(*at) <= place).last();
+        let last =
+            self.0.windows(2).zip(0_u8..).take_while(|(_, at)| f32::from(*at) <= place).last();
         match last {
             Some(([low, high], at)) => low + (high - low) * (place - f32::from(at)),
             _ => 0.0,
         }
     }
 
+    /// How far to walk for the best `k`, as far on average as a walk that keeps `ef` candidates goes, where a `share`
+    /// of all nodes passes the filter: candidates to keep, and when to stop before all of them are expanded. `least`
+    /// are those that are scored exactly.
+    pub(crate) fn extent(
+        &self,
+        (k, least): (usize, usize),
+        ef: usize,
+        share: f32,
+    ) -> (usize, Option<Stop>) {
+        if ef <= least {
+            return (ef, None);
+        }
+        // Of what passes, the rank among all nodes.
+        let rank = |among: usize| among as f32 / share.clamp(f32::MIN_POSITIVE, 1.0);
+        let ratio = self.ratio(rank(k), rank(ef));
+        (ef.saturating_mul(CROWDED), Some(Stop { k, least, ratio }))
+    }
+
     /// How many times the gap of the neighbour of rank `from` that of rank `to` is, at least 1.
-    pub(crate) fn ratio(&self, from: f32, to: f32) -> f32 {
+    fn ratio(&self, from: f32, to: f32) -> f32 {
         (self.at(to) - self.at(from)).exp().max(1.0)
     }
 }

@@ -48,6 +48,7 @@ fn built(path: &Path, items: &BTreeMap<u32, u32>) {
         builder.upsert(*row, &vector(items[name])).unwrap();
     }
     builder.merge().unwrap();
+    builder.tune_between(5, 0.9, 1).unwrap();
     builder.save_with(path, 3, note(&names)).unwrap();
 }
 
@@ -165,6 +166,9 @@ fn what_does_not_fit_or_brings_nothing_leaves_the_index_as_it_was() {
     let other = LiveIndex::new(space("m2"), options()).unwrap();
     assert!(matches!(mine.adopt(other, &[]).unwrap_err(), AnnError::OtherSpace { .. }));
     let (file, known) = opened(&path, &here);
+    let tuned = file.ef();
+    assert_ne!(tuned, mine.ef());
     assert_eq!(mine.adopt(file, &known).unwrap().rows, 50);
+    assert_eq!(mine.ef(), tuned, "searches go as far as the builder found out");
     assert_eq!((mine.generation(), mine.pending(), mine.backlog()), (1, 0, 0));
 }

@@ -214,3 +214,40 @@ fn a_budget_bounds_the_work_and_is_owned_up_to() {
         assert!(answer.hits.len() == K || !answer.complete || answer.hits.is_empty());
     }
 }
+
+/// Tuning between the index's own vectors finds an `ef` that holds for other queries of the kind, and a file keeps
+/// it.
+#[test]
+fn what_was_tuned_holds_and_travels() {
+    let all = vectors(6000, 0);
+    for metric in [Metric::Cosine, Metric::InnerProduct, Metric::L2] {
+        let index = index(metric, 2);
+        fill(&index, &all, 0);
+        index.merge().unwrap();
+        let tuned = index.tune_between(30, 0.95, 5).unwrap().unwrap();
+        assert!(tuned.recall >= 0.95 && tuned.ef == index.ef(), "{metric:?}: {tuned:?}");
+        let queries: Vec<Vec<f32>> = all
+            .iter()
+            .step_by(97)
+            .zip(all.iter().skip(11).step_by(89))
+            .map(|(a, b)| a.iter().zip(b).map(|(a, b)| (a + b) / 2.0).collect())
+            .collect();
+        let rows = |plan: Plan| -> Vec<Vec<Row>> {
+            let found = queries.iter().map(|query| {
+                let (ef, filter) = (index.ef(), Filter::All);
+                let request = Request { query, k: 30, ef, filter, budget: None, plan: Some(plan) };
+                index.answer(&request).unwrap().hits.iter().map(|hit| hit.row).collect()
+            });
+            found.collect()
+        };
+        let (wanted, found) = (rows(Plan::Scan), rows(Plan::Through));
+        let hits: usize =
+            wanted.iter().zip(found).map(|(w, f)| f.iter().filter(|r| w.contains(r)).count()).sum();
+        assert!(hits * 100 >= queries.len() * 30 * 90, "{metric:?}: {hits}");
+        let bytes = index.to_bytes(0).unwrap();
+        let other = LiveIndex::from_bytes(&bytes, index.space(), Options::default()).unwrap();
+        assert_eq!(other.ef(), tuned.ef);
+    }
+    let empty = index(Metric::Cosine, 1);
+    assert!(empty.tune_between(10, 0.9, 1).unwrap().is_none());
+}

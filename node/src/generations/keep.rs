@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use bailiwick_ann::{LiveIndex, Merged};
+use bailiwick_ann::{AnnError, LiveIndex, Merged};
 use bailiwick_core::ids::{GroupId, NodeName};
 use bailiwick_core::kind::Kind;
 use bailiwick_net::Supervisor;
@@ -19,6 +19,7 @@ use super::{GENERATION, GenerationError, Generations, How};
 use crate::catalog::FORMAT;
 use crate::cluster::Group;
 use crate::files::Content;
+use crate::recommend::tune;
 
 /// How often the index is looked after.
 const EVERY: Duration = Duration::from_millis(500);
@@ -200,7 +201,7 @@ impl Generations {
         tasks: &Supervisor,
     ) -> Result<Option<Merged>, Stopped> {
         let merging = Arc::clone(index);
-        match tasks.spawn_blocking("merge", move || merging.merge()).join().await {
+        match tasks.spawn_blocking("merge", move || merge_and_tune(&merging)).join().await {
             Ok(Ok(merged)) => {
                 self.counts.note(How::Built);
                 tracing::info!(?merged, "merged the index");
@@ -249,6 +250,13 @@ impl Generations {
         }
         named.map_err(GenerationError::Name)
     }
+}
+
+/// Merges, and finds out how far searches of the new generation must go.
+fn merge_and_tune(index: &LiveIndex) -> Result<Merged, AnnError> {
+    let merged = index.merge()?;
+    tune(index)?;
+    Ok(merged)
 }
 
 async fn propose(group: &Group, manifest: GenerationManifest) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ mod together;
 
 pub use explain::{Naming, explored, floors_unmet, main_parameters, shown};
 pub use history::{Declared, History, Touch};
+pub use pool::tune;
 pub use popular::{Popularity, Released};
 
 use std::cmp::Reverse;

@@ -1,6 +1,6 @@
 //! Items that speak for others: what a person took, this session's items, the item in view.
 
-use bailiwick_ann::{Filter, LiveIndex};
+use bailiwick_ann::{AnnError, Filter, LiveIndex};
 use bailiwick_core::ids::UnixMillis;
 use bailiwick_core::learning::Likeness;
 use bailiwick_core::policy::{Signal, SignalSet};
@@ -10,10 +10,26 @@ use super::history::{History, faded};
 use crate::catalog::ShelfView;
 use crate::learning::model::ServedModel;
 
-/// Candidates that a walk over the index keeps.
-const EF_MIN: usize = 96;
+/// Items that a source looks for in an index, as a rule: those that indexes are tuned to find.
+const SOUGHT: usize = 100;
+/// Of these, the share that is to be found.
+const RECALL: f64 = 0.97;
+/// Where the queries come from that an index is tuned on: the same ones on every node.
+const TUNING_SEED: u64 = 1;
 /// Items that may explain a candidate.
 const REASONS_MAX: usize = 50;
+
+/// Finds out how far searches of an index must go for what sources ask of it, and has the index remember. Computes for
+/// a while: on threads that may.
+///
+/// # Errors
+/// None that the index's own vectors could cause.
+pub fn tune(index: &LiveIndex) -> Result<(), AnnError> {
+    if let Some(tuned) = index.tune_between(SOUGHT, RECALL, TUNING_SEED)? {
+        tracing::debug!(ef = tuned.ef, recall = tuned.recall, "tuned an index");
+    }
+    Ok(())
+}
 
 /// Rows with their weights, the weightiest reason first where that is known.
 #[derive(Clone)]
@@ -139,7 +155,7 @@ impl Near<'_> {
         keep: &dyn Fn(Row) -> bool,
     ) -> Result<Vec<Row>, SourceError> {
         let keep = |number: u32| row_of(number).is_some_and(keep);
-        let hits = index.search(direction, wanted, wanted.max(EF_MIN), Filter::Where(&keep));
+        let hits = index.search(direction, wanted, wanted.max(index.ef()), Filter::Where(&keep));
         let reason = |error: bailiwick_ann::AnnError| error.to_string();
         let hits = hits.map_err(|e| SourceError { source_name: self.name, reason: reason(e) })?;
         Ok(hits.into_iter().filter_map(|hit| row_of(hit.row)).collect())

@@ -3,6 +3,8 @@
 use bailiwick_ann::{AnnError, LiveIndex, Metric, Options, Space};
 use bailiwick_core::learning::PooledModel;
 
+use crate::recommend::tune;
+
 /// Vectors that the index takes before it merges.
 const MERGE_AT: usize = 131_072;
 /// By how much a value of a direction may differ between the index, which cuts it to length 1 once more, and the model.
@@ -26,6 +28,7 @@ pub(super) fn build(model: &PooledModel) -> Result<LiveIndex, AnnError> {
         }
     }
     index.merge()?;
+    tune(&index)?;
     Ok(index)
 }
 
