@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::blend::{NEAR_MAX, nearest};
 use super::likeness::NEAREST;
+use super::wide::{Work, widest};
 use super::{
     Along, Blend, Counts, Held, Interactions, ItemLists, LearningError, Likeness, ListOptions,
     PooledModel, Share, Takers,
@@ -118,41 +119,65 @@ pub(super) fn share(
     share
 }
 
+/// What the parts of a score say of an item, as [`Likeness`] and [`Along`] have it: the contrastive part and the
+/// spectral one before they are added, the nearest, the lists.
+#[derive(Clone, Copy)]
+struct Said {
+    apart: (f32, f32),
+    nearest: f32,
+    along: f32,
+}
+
+/// What [`Likeness::together`] would be with this weight of the spectral part.
+fn together((first, second): (f32, f32), spectral: f32) -> f32 {
+    (first + spectral * second).clamp(0.0, 1.0 + spectral)
+}
+
+impl Said {
+    fn score(&self, blend: Blend) -> f32 {
+        let Blend { pooled, spectral, lists } = blend;
+        let alike = together(self.apart, spectral) + NEAREST * self.nearest;
+        pooled * alike / (1.0 + NEAREST + spectral) + lists * self.along
+    }
+}
+
+/// Both dot products of every item.
+struct Apart<'a>(&'a Likeness<'a>, usize);
+
+impl Work for Apart<'_> {
+    type Out = Vec<(f32, f32)>;
+
+    #[inline(always)]
+    fn run(self) -> Self::Out {
+        (0..).take(self.1).map(|item| self.0.apart(item)).collect()
+    }
+}
+
 /// NDCG@20 and Recall@20 of every blend's slate for one person, both sides ascending.
 fn worth(model: &PooledModel, lists: &ItemLists, kept: &[u32], held: &[u32]) -> Vec<(f32, f32)> {
     let taken = || kept.iter().rev().map(|&item| (item, 1.0));
     let shown = |item: u32| kept.binary_search(&item).is_err();
     let along = Along::of(lists, taken(), shown);
-    let likenesses: Vec<Likeness<'_>> = SPECTRAL
-        .iter()
-        .filter_map(|&spectral| Likeness::weighing(model, taken(), spectral))
-        .collect();
+    let likeness = Likeness::weighing(model, taken(), 1.0);
     let items = model.targets().shape().0;
+    let apart = likeness.as_ref().map(|likeness| widest(Apart(likeness, items)));
     let mut candidates: BTreeSet<u32> =
         along.best(NEAR_MAX).into_iter().map(|(item, _)| item).collect();
-    for likeness in &likenesses {
-        let scores: Vec<f32> = (0..).take(items).map(|item| likeness.together(item)).collect();
+    for (apart, spectral) in apart.iter().flat_map(|apart| SPECTRAL.map(|weight| (apart, weight))) {
+        let scores: Vec<f32> = apart.iter().map(|&apart| together(apart, spectral)).collect();
         candidates.extend(nearest(&scores, shown));
     }
-    let candidates: Vec<u32> = candidates.into_iter().collect();
-    let said: Vec<f32> = candidates.iter().map(|&item| along.score(item)).collect();
-    // The nearest is the same under every weight.
-    let near = |likeness: &Likeness<'_>| {
-        candidates.iter().map(|&item| likeness.nearest(item)).collect::<Vec<f32>>()
+    let said = |item: u32| Said {
+        apart: apart.as_ref().and_then(|all| all.get(item as usize)).copied().unwrap_or_default(),
+        nearest: likeness.as_ref().map_or(0.0, |likeness| likeness.nearest(item)),
+        along: along.score(item),
     };
-    let near = likenesses.first().map_or_else(|| vec![0.0; candidates.len()], near);
-    let mut all = Vec::with_capacity(Grid::POINTS);
-    for (at, blend) in Grid::blends().enumerate() {
-        let likeness = likenesses.get(at / LISTS.len());
-        let alike = |(&item, &near): (&u32, &f32)| {
-            likeness.map_or(0.0, |of| (of.together(item) + NEAREST * near) * of.part())
-        };
-        let alike = candidates.iter().zip(&near).map(alike);
-        let scores =
-            alike.zip(&said).map(|(alike, said)| blend.pooled * alike + blend.lists * said);
-        all.push(of_slate(&slate(scores.zip(candidates.iter().copied()).collect()), held));
-    }
-    all
+    let said: Vec<(u32, Said)> = candidates.into_iter().map(|item| (item, said(item))).collect();
+    let judged = |blend: Blend| {
+        let scored = said.iter().map(|(item, said)| (said.score(blend), *item));
+        of_slate(&slate(scored.collect()), held)
+    };
+    Grid::blends().map(judged).collect()
 }
 
 fn slate(mut scored: Vec<(f32, u32)>) -> Vec<u32> {

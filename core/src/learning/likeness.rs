@@ -78,6 +78,14 @@ impl<'a> Likeness<'a> {
         both.clamp(0.0, 1.0 + self.spectral)
     }
 
+    /// What both directions say of an item, where the second part weighs 1: the cosine in the first, and what the
+    /// second adds.
+    #[inline(always)]
+    pub(super) fn apart(&self, item: u32) -> (f32, f32) {
+        let (target, direction) = (self.parts(self.target(item)), self.parts(&self.direction));
+        (dot(target.0, direction.0), dot(target.1, direction.1))
+    }
+
     /// By how much [`Likeness::together`] is to be multiplied to give the score of an item whose nearest is not looked
     /// at: never more than [`Likeness::score`].
     pub(super) fn part(&self) -> f32 {

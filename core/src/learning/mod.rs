@@ -162,4 +162,6 @@ mod privacy_tests;
 #[cfg(test)]
 mod state_tests;
 #[cfg(test)]
+mod tasks_tests;
+#[cfg(test)]
 mod tests;
