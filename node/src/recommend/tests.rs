@@ -141,6 +141,28 @@ fn who_is_not_known_is_told_nothing_by_the_model() {
     }
 }
 
+/// 10^5 events: the newest speak, all of them stay seen, and the list is as long as ever.
+#[test]
+fn a_very_long_history_is_ranked_by_its_newest() {
+    let catalogue = serving();
+    let shelf = catalogue.view();
+    let touch = |at: u32| Touch {
+        item: name(if at < 99_000 { 100 + at % 100 } else { at % 50 }),
+        weight: 1.0,
+        at: UnixMillis(at.into()),
+    };
+    let history = History { behaviour: (0..100_000).map(touch).collect(), ..History::default() };
+    let pool = Pool::profile(&shelf, &history, UnixMillis(100_000));
+    assert_eq!(pool.rows.len(), 1000);
+    assert!(pool.rows.iter().all(|(row, _)| shelf.number(*row).unwrap() < 50));
+    let ranking = ranked(&shelf, &history, &scorer(model().blend(), 1000));
+    assert_eq!((ranking.items.len(), ranking.faults.len()), (20, 0));
+    let seen = |item: &Ranked| {
+        [0..50, 100..200].iter().any(|seen| seen.contains(&shelf.number(item.row).unwrap()))
+    };
+    assert!(!ranking.items.iter().any(seen));
+}
+
 /// Tastes are read from the pools that the variant uses, and from nothing else; dislikes are no taste.
 #[test]
 fn a_taste_is_read_where_the_history_may_be() {
