@@ -276,8 +276,7 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         accepts: &impl Fn(u32) -> bool,
     ) -> Found {
         let spare = if plan == Plan::Scan { SPARE_SCAN_MIN } else { SPARE_MIN };
-        let (best, rescored) =
-            self.rescore(query, scratch, exact(self.ask.k, spare), accepts);
+        let (best, rescored) = self.rescore(query, scratch, exact(self.ask.k, spare), accepts);
         let walk::Work { compared, expanded, cut } = work;
         Found { best, plan, compared, expanded, rescored, cut }
     }

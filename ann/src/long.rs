@@ -66,7 +66,9 @@ fn choose(
         let (vector, its_way) = (vectors.row(other as usize), directions.row(other as usize));
         let apart = squared_distance(its_way, way);
         let stands_out = chosen.iter().all(|&c| dot(vector, vectors.row(c as usize)) < product)
-            || chosen.iter().all(|&c| squared_distance(its_way, directions.row(c as usize)) > apart);
+            || chosen
+                .iter()
+                .all(|&c| squared_distance(its_way, directions.row(c as usize)) > apart);
         if stands_out {
             chosen.push(other);
         }

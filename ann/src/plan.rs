@@ -49,7 +49,8 @@ impl Costs {
         let step = (vectors.len() / SAMPLED).max(1);
         let mut scratch = Scratch::default();
         let mut compared = |ef: usize| {
-            let how = Walk { ef, budget: usize::MAX, stride: Stride::Through, stop: None, starts: &[] };
+            let how =
+                Walk { ef, budget: usize::MAX, stride: Stride::Through, stop: None, starts: &[] };
             let queries = vectors.iter().step_by(step).map(|v| map.coder.query(v));
             let works = queries.map(|q| map.walk(&q, how, &|_| true, &mut scratch).compared);
             works.sum::<usize>() as f32 / vectors.len().div_ceil(step).max(1) as f32

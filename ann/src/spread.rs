@@ -29,7 +29,8 @@ impl Spread {
         for vector in vectors.iter().step_by(step) {
             let query = map.coder.query(vector);
             let ef = NEIGHBOURS + 1;
-            let how = Walk { ef, budget: usize::MAX, stride: Stride::Through, starts: &[], stop: None };
+            let how =
+                Walk { ef, budget: usize::MAX, stride: Stride::Through, starts: &[], stop: None };
             map.walk(&query, how, &|_| true, &mut scratch);
             // The first is the vector itself.
             let scores: Vec<i32> = scratch.pool.passing().map(|(score, _)| score).skip(1).collect();
@@ -45,7 +46,8 @@ impl Spread {
     /// The logarithm at any rank: on the line between measured ones, and on beyond the last.
     fn at(&self, rank: f32) -> f32 {
         let place = rank.max(1.0).log2();
-        let last = self.0.windows(2).zip(0_u8..).take_while(|(_, at)| f32::from(*at) <= place).last();
+        let last =
+            self.0.windows(2).zip(0_u8..).take_while(|(_, at)| f32::from(*at) <= place).last();
         match last {
             Some(([low, high], at)) => low + (high - low) * (place - f32::from(at)),
             _ => 0.0,

@@ -146,7 +146,7 @@ impl Training {
         let columns = options.dimensions / 2 * 2;
         let spectrum = options.has_spectrum(done).then(|| {
             let basis = Block::new(items, columns, next())?;
-            Ok(Spectrum { basis, scale: next(), values: next() }.checked()?)
+            Spectrum { basis, scale: next(), values: next() }.checked()
         });
         let judged = options.has_judged(done).then(|| judged_of(&next())).transpose()?.flatten();
         Ok(Self {

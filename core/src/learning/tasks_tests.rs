@@ -152,23 +152,22 @@ fn the_spectral_part_is_made_of_eigenvectors() {
     advance(&mut training, &domains, None);
     let spectrum = training.spectrum.as_ref().unwrap();
     let leading = &spectrum.basis.halves(8)[0];
-    let mut answer = vec![vec![0.0_f64; 8]; ITEMS];
+    // By column and item.
+    let mut answer = vec![vec![0.0_f64; ITEMS]; 8];
     for taken in domains.iter().flat_map(Interactions::rows) {
         let weight = f64::from((taken.len() as f32).powf(-0.5));
         let scale = |item: u32| f64::from(spectrum.scale[item as usize]);
-        for column in 0..8 {
-            let of =
-                |&item: &u32| scale(item) * f64::from(leading.row(item as usize).unwrap()[column]);
+        for (at, column) in answer.iter_mut().enumerate() {
+            let of = |&item: &u32| scale(item) * f64::from(leading.row(item as usize).unwrap()[at]);
             let pooled: f64 = taken.iter().map(of).sum();
-            taken.iter().for_each(|&i| answer[i as usize][column] += weight * scale(i) * pooled);
+            taken.iter().for_each(|&item| column[item as usize] += weight * scale(item) * pooled);
         }
     }
     // Three tastes: three eigenvalues far from the rest, found well by so few rounds.
-    for (column, value) in spectrum.values.iter().take(3).enumerate() {
-        for item in 0..ITEMS {
-            let expected = f64::from(leading.row(item).unwrap()[column]) * f64::from(*value);
-            let found = answer[item][column];
-            assert!((found - expected).abs() < 0.02 * f64::from(*value), "{found} {expected}");
+    for (at, (column, &value)) in answer.iter().zip(&spectrum.values).take(3).enumerate() {
+        for (row, found) in leading.rows().zip(column) {
+            let expected = f64::from(row[at]) * f64::from(value);
+            assert!((found - expected).abs() < 0.02 * f64::from(value), "{found} {expected}");
         }
     }
 }
