@@ -67,7 +67,7 @@ proptest! {
     ) {
         let (model, lists) = (model(seed), lists(&people));
         let taken: Vec<u32> = taken.into_iter().collect();
-        let blend = Blend { pooled: 0.7, lists: 0.4 };
+        let blend = Blend { pooled: 0.7, lists: 0.4, ..Blend::DEFAULT };
         let parts = Parts { pooled: Some(&model), lists: Some(&lists) };
         let scores = blend.scores(&parts, ITEMS, &taken, &taken);
         let weighted = || taken.iter().map(|&item| (item, 1.0));

@@ -89,6 +89,8 @@ impl Learned {
             Ok(total)
         };
         let pooled = train(&people, *options, sum, progress)?;
+        let Blend { spectral, lists, .. } = pooled.blend();
+        say(&format!("the spectral part weighs {spectral:.2}, lists weigh {lists:.3}"));
         let lists = people.iter().map(|p| lists_of(p, threads)).collect::<Result<_, _>>()?;
         let cost = Cost::of(split.items(), options);
         Ok(Self { pooled, lists, threads, cost })
@@ -177,7 +179,7 @@ impl Learned {
             pooled: Some(&self.pooled).filter(|_| wanted.vectors),
             lists: home.filter(|_| wanted.lists),
         };
-        Blend::default().scores(&parts, split.items(), used, split.train(person))
+        self.pooled.blend().scores(&parts, split.items(), used, split.train(person))
     }
 
     /// What the floors cost.
@@ -196,8 +198,7 @@ fn summed(
     balance: Balance,
     threads: usize,
 ) -> Result<Share, LearningError> {
-    let (items, dimensions) = model.targets().shape();
-    let mut total = Share::zeros(items, dimensions);
+    let mut total: Option<Share> = None;
     let all = domains.iter().map(|people| Census::of(people).people).sum();
     for people in domains {
         let groups = round.groups(people);
@@ -207,12 +208,16 @@ fn summed(
             |&lane: &usize| round.share(people, model, groups.iter().skip(lane).step_by(threads));
         // A thread that broke off leaves no sum: as if no domain had given a part.
         let shares = spread(&lanes, threads, share).map_err(|_| LearningError::NoParts)?;
-        let mut own = Share::zeros(items, dimensions);
-        shares.into_iter().try_for_each(|share| own.add(&share?))?;
+        let mut shares = shares.into_iter();
+        let mut own = shares.next().ok_or(LearningError::NoParts)??;
+        shares.try_for_each(|share| own.add(&share?))?;
         own.weigh(balance.weight(Census::of(people).people, all, domains.len()));
-        total.add(&own)?;
+        match &mut total {
+            Some(total) => total.add(&own)?,
+            None => total = Some(own),
+        }
     }
-    Ok(total)
+    total.ok_or(LearningError::NoParts)
 }
 
 /// The noise that the domains would add, drawn from the evaluation's seed so that it can be run again.

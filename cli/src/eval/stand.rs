@@ -33,7 +33,7 @@ impl Shelf for Stand<'_> {
     }
 
     fn vector(&self, row: Row) -> Option<&[f32]> {
-        self.model.targets().row(row as usize)
+        self.model.direction(row)
     }
 }
 

@@ -21,13 +21,35 @@ pub(super) fn progress(run: &v1::LearningRun) -> String {
 }
 
 fn model(what: &str, model: &v1::LearnedModel) -> String {
-    let v1::LearnedModel { sha256, items, dimensions, people, rounds, learned_at, domains, .. } =
-        model;
+    let v1::LearnedModel {
+        sha256,
+        items,
+        dimensions,
+        people,
+        rounds,
+        learned_at,
+        domains,
+        blend,
+        ..
+    } = model;
     let domains = domains.join(" ");
     format!(
         "{what}: {sha256}\n  learned {learned_at} from {people} people of {domains} in {rounds} rounds; \
-         {items} items, {dimensions} dimensions\n"
+         {items} items, {dimensions} dimensions\n{}",
+        blend.map(weights).unwrap_or_default()
     )
+}
+
+/// What a model's parts weigh, and who found it best.
+fn weights(blend: v1::LearnedBlend) -> String {
+    let v1::LearnedBlend { spectral, lists, judges, ndcg, recall, .. } = blend;
+    let mut line = format!("  weights: spectral part {spectral:.2}, lists {lists:.3}");
+    let _ = match judges {
+        0 => write!(line, ", as by default"),
+        _ => write!(line, ", judged by {judges} people (recall@20 {recall:.4}, ndcg@20 {ndcg:.4})"),
+    };
+    line.push('\n');
+    line
 }
 
 /// What was told of people.

@@ -10,16 +10,28 @@ use super::{Along, ItemLists, Likeness, PooledModel};
 /// How much each part of a score weighs. Every part is 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Blend {
-    /// Of the learned vectors.
+    /// Of the learned vectors, both parts together.
     pub pooled: f32,
+    /// Of the vectors' spectral part, where the contrastive one counts 1.
+    pub spectral: f32,
     /// Of the item-to-item lists.
     pub lists: f32,
 }
 
 impl Blend {
-    /// One setting for every catalogue.
-    pub const DEFAULT: Self = Self { pooled: 1.0, lists: 0.08 };
+    /// Where no weights were learned ([`super::Grid`]).
+    pub const DEFAULT: Self = Self { pooled: 1.0, spectral: 0.5, lists: 0.08 };
+
+    /// Whether it is one: no weight below 0, none beyond bounds.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        let Self { pooled, spectral, lists } = *self;
+        [pooled, spectral, lists].iter().all(|weight| (0.0..=WEIGHT_MAX).contains(weight))
+    }
 }
+
+/// A weight at most.
+const WEIGHT_MAX: f32 = 100.0;
 
 impl Default for Blend {
     fn default() -> Self {
@@ -48,10 +60,11 @@ impl Blend {
         let shown = |item: u32| !hidden.contains(&item);
         let along = parts.lists.map(|lists| Along::of(lists, newest_first(), shown));
         let along: Vec<(u32, f32)> = along.iter().flat_map(Along::scores).collect();
-        if let Some(likeness) = parts.pooled.and_then(|model| Likeness::of(model, newest_first())) {
+        let likeness = |model| Likeness::weighing(model, newest_first(), self.spectral);
+        if let Some(likeness) = parts.pooled.and_then(likeness) {
             (0..).zip(&mut scores).for_each(|(item, score)| *score = likeness.together(item));
             let near = nearest(&scores, shown);
-            scores.iter_mut().for_each(|score| *score = self.pooled * Likeness::least(*score));
+            scores.iter_mut().for_each(|score| *score *= self.pooled * likeness.part());
             for item in near.into_iter().chain(along.iter().map(|(item, _)| *item)) {
                 if let Some(score) = scores.get_mut(item as usize) {
                     *score = self.pooled * likeness.score(item);
@@ -74,10 +87,10 @@ impl Blend {
 
 /// Items whose nearest neighbour among those taken is looked for: as many as a source brings a node for a slate, and
 /// more.
-const NEAR_MAX: usize = 200;
+pub(super) const NEAR_MAX: usize = 200;
 
 /// The items of the best cosines.
-fn nearest(cosines: &[f32], shown: impl Fn(u32) -> bool) -> Vec<u32> {
+pub(super) fn nearest(cosines: &[f32], shown: impl Fn(u32) -> bool) -> Vec<u32> {
     let mut near: Vec<(f32, u32)> =
         cosines.iter().copied().zip(0..).filter(|(_, item)| shown(*item)).collect();
     if near.len() > NEAR_MAX {

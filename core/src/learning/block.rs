@@ -89,6 +89,37 @@ impl Block {
         Ok(Self::rounded(first.rows, first.columns, &total))
     }
 
+    /// Both blocks' columns, this one's first.
+    ///
+    /// # Errors
+    /// [`LearningError::Shape`] when the other has another number of rows.
+    pub(super) fn beside(&self, other: &Self) -> Result<Self, LearningError> {
+        other.expect_shape((self.rows, other.columns))?;
+        let columns = self.columns.saturating_add(other.columns);
+        let rows = self.rows().zip(other.rows());
+        let values = rows.flat_map(|(a, b)| a.iter().chain(b)).copied().collect();
+        Ok(Self { rows: self.rows, columns, values })
+    }
+
+    /// The columns before `at`, and those from there on.
+    pub(super) fn halves(&self, at: usize) -> [Self; 2] {
+        let at = at.min(self.columns);
+        let part = |range: std::ops::Range<usize>| {
+            let columns = range.len();
+            let rows = self.rows().filter_map(|row| row.get(range.clone()));
+            Self { rows: self.rows, columns, values: rows.flatten().copied().collect() }
+        };
+        [part(0..at), part(at..self.columns)]
+    }
+
+    /// Each row times the factor of its place.
+    pub(super) fn rows_times(mut self, factors: &[f32]) -> Self {
+        for (row, factor) in self.rows_mut().zip(factors) {
+            row.iter_mut().for_each(|value| *value *= factor);
+        }
+        self
+    }
+
     /// Adds another block of the same shape.
     pub(super) fn add(&mut self, other: &Self) {
         self.values.iter_mut().zip(&other.values).for_each(|(sum, value)| *sum += value);

@@ -10,7 +10,9 @@ use super::numbers::{SHORTEST, add_scaled, dot, exp, length, normalise};
 use super::product::{Panels, Strips, TALL, WIDE};
 use super::round::Example;
 use super::wide::{Work, widest};
-use super::{Group, Interactions, LearningError, PooledModel, Round, Share};
+use super::{
+    Group, Interactions, LearningError, PooledModel, Round, Share, Task, judging, spectrum,
+};
 
 /// Examples that go through the products at once: their scores then stay in a near cache.
 const CHUNK: usize = 128;
@@ -32,8 +34,19 @@ impl Round {
             let found = (people.items(), dimensions);
             return Err(LearningError::Shape { found, expected: (items, dimensions) });
         }
+        let held = self.held.as_ref().filter(|_| self.task == Task::Judging);
+        if let Some(held) = held {
+            let persons = groups.into_iter().flat_map(Group::persons).copied();
+            let persons: Vec<usize> = persons.collect();
+            return Ok(judging::share(people, held, model, &persons));
+        }
+        let people = &*self.learned_from(people);
         let mut share = Share::zeros(items, dimensions);
         for group in groups {
+            if self.task == Task::Spectrum {
+                spectrum::add_people(&mut share, people, model, group.persons());
+                continue;
+            }
             let drawn = self.negatives(group, items);
             let work =
                 OfGroup { round: self, people, model, drawn: &drawn, group, share: &mut share };
@@ -94,7 +107,7 @@ impl Work for OfGroup<'_> {
             self.add_examples(examples, &pooled, &softmax, &negatives);
             self.share.count(examples.len(), 0, softmax.loss);
         }
-        self.share.count(0, self.group.people(), 0.0);
+        self.share.count(0, self.group.persons().len(), 0.0);
     }
 }
 

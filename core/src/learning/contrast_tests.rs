@@ -25,14 +25,14 @@ fn bounds(people_min: u32) -> Bounds {
     Bounds {
         people_min,
         person_examples_max: 8,
-        contribution_max: 4.0,
+        contributions_max: [std::f64::consts::SQRT_2, 4.0],
         weight_max: 1.0,
         deviation: 0.0,
     }
 }
 
 fn round(seed: u64) -> Round {
-    Round { seed, rate: 0.7, groups: 3, form: form() }
+    Round { seed, rate: 0.7, groups: 3, form: form(), task: Task::Contrast, held: None }
 }
 
 fn model(seed: u64) -> PooledModel {
@@ -103,7 +103,8 @@ proptest! {
         let [targets, history, _] = share.blocks().map(|block| length(block.scaled(1.0).values()));
         prop_assert!(targets <= 3.0 * 1.4143, "{}", targets);
         prop_assert!(history <= 3.0 * 0.5001, "{}", history);
-        let bounds = Bounds { person_examples_max: 3, contribution_max: 0.5, ..bounds(0) };
+        let contributions_max = [std::f64::consts::SQRT_2, 0.5];
+        let bounds = Bounds { person_examples_max: 3, contributions_max, ..bounds(0) };
         prop_assert_eq!(share.check(&bounds), Ok(counts));
     }
 

@@ -57,6 +57,16 @@ impl Interactions {
         Ok(())
     }
 
+    /// The same people, in the same places, with those of their items, ascending, that `keep` gives by tag and items.
+    pub(super) fn keeping(&self, keep: impl Fn(u64, &[u32]) -> Vec<u32>) -> Self {
+        let mut kept = Self { tags: self.tags.clone(), ..Self::new(self.items) };
+        for (tag, taken) in self.tagged() {
+            kept.taken.extend(keep(tag, taken));
+            kept.starts.push(kept.taken.len());
+        }
+        kept
+    }
+
     /// One person's items, ascending; none outside.
     #[must_use]
     pub fn row(&self, person: usize) -> &[u32] {

@@ -6,17 +6,20 @@ use super::numbers::{dot, normalise};
 use super::wide::{Work, widest};
 
 /// What the nearest item counts beside all together; README.md beside this file has what was tried.
-const NEAREST: f32 = 0.3;
+pub(super) const NEAREST: f32 = 0.3;
 /// Items that may be the nearest, the newest.
 const NEWEST_MAX: usize = 50;
 
-/// A person's direction in a model, and what it says of items.
+/// A person's direction in each part of a model, and what they say of items.
 #[derive(Clone)]
 pub struct Likeness<'a> {
     model: &'a PooledModel,
+    /// Weight of the second part.
+    spectral: f32,
+    /// Both directions, the second times its weight.
     direction: Vec<f32>,
-    /// Of the sum that the direction was cut from.
-    length: f32,
+    /// Of the sums that the directions were cut from.
+    lengths: [f32; 2],
     newest: Newest,
 }
 
@@ -28,17 +31,31 @@ struct Newest {
 }
 
 impl<'a> Likeness<'a> {
-    /// Pools weighted items, the newest first; none where the model knows none of them, or they cancel.
+    /// Pools weighted items, the newest first; none where the model knows none of them, or they cancel. The model's
+    /// parts weigh what its blend says.
     #[must_use]
     pub fn of(
         model: &'a PooledModel,
         taken: impl IntoIterator<Item = (u32, f32)> + Clone,
     ) -> Option<Self> {
-        let (direction, length) = model.pool_with_length(taken.clone())?;
-        Some(Self { model, direction, length, newest: Newest::of(model, taken) })
+        Self::weighing(model, taken, model.blend().spectral)
     }
 
-    /// What an index of nearest neighbours is asked for.
+    /// As [`Likeness::of`], with another weight of the second part.
+    pub(super) fn weighing(
+        model: &'a PooledModel,
+        taken: impl IntoIterator<Item = (u32, f32)> + Clone,
+        spectral: f32,
+    ) -> Option<Self> {
+        let (mut direction, lengths) = model.pool_with_lengths(taken.clone())?;
+        let second = direction.get_mut(model.split()..).unwrap_or_default();
+        // A part that there is not weighs nothing.
+        let spectral = if second.is_empty() { 0.0 } else { spectral };
+        second.iter_mut().for_each(|value| *value *= spectral);
+        Some(Self { model, spectral, direction, lengths, newest: Newest::of(model, taken) })
+    }
+
+    /// What an index of greatest inner products is asked for.
     #[must_use]
     pub fn direction(&self) -> &[f32] {
         &self.direction
@@ -48,26 +65,43 @@ impl<'a> Likeness<'a> {
         self.model.targets().row(item as usize).unwrap_or_default()
     }
 
-    /// The cosine of an item's direction and the person's, 0 to 1: what points away, or is not known, counts
-    /// nothing.
+    fn parts<'v>(&self, vector: &'v [f32]) -> (&'v [f32], &'v [f32]) {
+        vector.split_at_checked(self.model.split()).unwrap_or((vector, &[]))
+    }
+
+    /// What the person's directions say of an item: the cosine in the first part, 0 to 1, and what the weighted second
+    /// one adds. What points away, or is not known, counts nothing.
     #[must_use]
     pub fn together(&self, item: u32) -> f32 {
-        dot(self.target(item), &self.direction).clamp(0.0, 1.0)
+        let (target, direction) = (self.parts(self.target(item)), self.parts(&self.direction));
+        let both = dot(target.0, direction.0) + dot(target.1, direction.1);
+        both.clamp(0.0, 1.0 + self.spectral)
     }
 
-    /// The score of an item of which [`Likeness::together`] is known and the nearest is not looked at: never more
-    /// than [`Likeness::score`].
-    #[must_use]
-    pub fn least(together: f32) -> f32 {
-        together / (1.0 + NEAREST)
+    /// What both directions say of an item, where the second part weighs 1: the cosine in the first, and what the
+    /// second adds.
+    #[inline(always)]
+    pub(super) fn apart(&self, item: u32) -> (f32, f32) {
+        let (target, direction) = (self.parts(self.target(item)), self.parts(&self.direction));
+        (dot(target.0, direction.0), dot(target.1, direction.1))
     }
 
-    /// Cosines of an item's direction with the person's, and with that of the nearest item taken: 0 to 1. With one
-    /// item taken both are the same.
+    /// By how much [`Likeness::together`] is to be multiplied to give the score of an item whose nearest is not looked
+    /// at: never more than [`Likeness::score`].
+    pub(super) fn part(&self) -> f32 {
+        1.0 / (1.0 + NEAREST + self.spectral)
+    }
+
+    /// How near an item is to all that was taken together, and to the nearest of it: 0 to 1.
     #[must_use]
     pub fn score(&self, item: u32) -> f32 {
-        let nearest = self.newest.nearest(self.target(item)).map_or(0.0, |(_, cosine)| cosine);
-        Self::least(self.together(item) + NEAREST * nearest)
+        (self.together(item) + NEAREST * self.nearest(item)) * self.part()
+    }
+
+    /// The cosine of an item with the nearest of what was taken last, 0 to 1.
+    pub(super) fn nearest(&self, item: u32) -> f32 {
+        let (target, _) = self.parts(self.target(item));
+        self.newest.nearest(target).map_or(0.0, |(_, cosine)| cosine)
     }
 
     /// Of some weighted items the one that carries most of an item's score; none where none speaks for it.
@@ -77,13 +111,15 @@ impl<'a> Likeness<'a> {
         item: u32,
         taken: impl IntoIterator<Item = (u32, f32)>,
     ) -> Option<u32> {
-        let target = self.model.targets().row(item as usize)?;
-        let nearest = self.newest.nearest(target);
+        let target = self.parts(self.model.targets().row(item as usize)?);
+        let nearest = self.newest.nearest(target.0);
         let alone =
             |other| nearest.filter(|(by, _)| *by == other).map_or(0.0, |(_, cosine)| cosine);
         let share = |(other, weight): (u32, f32)| {
-            let vector = self.model.history().row(other as usize)?;
-            let together = weight * dot(vector, target) / self.length;
+            let vector = self.parts(self.model.history().row(other as usize)?);
+            let [first, second] = self.lengths;
+            let spectral = self.spectral * dot(vector.1, target.1) / second;
+            let together = weight * (dot(vector.0, target.0) / first + spectral);
             Some((other, together + NEAREST * alone(other))).filter(|(_, share)| *share > 0.0)
         };
         let shares = taken.into_iter().filter_map(share);
@@ -97,7 +133,8 @@ impl Newest {
         let mut newest = Self { items: Vec::new(), directions: Vec::new() };
         let liked = taken.into_iter().filter(|(item, weight)| *weight > 0.0 && model.knows(*item));
         for (item, _) in liked.take(NEWEST_MAX) {
-            let mut direction = model.history().row(item as usize).unwrap_or_default().to_vec();
+            let vector = model.history().row(item as usize).unwrap_or_default();
+            let mut direction = vector.get(..model.split()).unwrap_or_default().to_vec();
             normalise(&mut direction);
             newest.items.push(item);
             newest.directions.append(&mut direction);
@@ -166,7 +203,7 @@ mod tests {
         let taken = [(2, 0.2), (0, 1.0)];
         let likeness = Likeness::of(&model, taken).unwrap();
         let other = likeness.score(3);
-        assert!(other > Likeness::least(likeness.together(3)) + 0.2, "{other}");
+        assert!(other > likeness.part() * likeness.together(3) + 0.2, "{other}");
         assert!(likeness.score(1) > other && likeness.score(1) <= 1.0);
         assert_eq!(likeness.carried_by(3, taken), Some(2));
         assert_eq!(likeness.carried_by(1, taken), Some(0));

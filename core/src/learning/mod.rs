@@ -18,7 +18,9 @@ mod contrast;
 mod draws;
 mod eigen;
 mod fixed;
+mod held;
 mod interactions;
+mod judging;
 mod likeness;
 mod lists;
 mod numbers;
@@ -28,6 +30,7 @@ mod privacy;
 mod product;
 mod round;
 mod share;
+mod spectrum;
 mod state;
 mod training;
 mod vectors;
@@ -39,16 +42,18 @@ pub use blend::{Blend, Parts};
 pub use block::Block;
 pub use draws::Draws;
 pub use fixed::FixedBlock;
+pub use held::Held;
 pub use interactions::{Interactions, ItemScale, share};
+pub use judging::{Grid, Judged};
 pub use likeness::Likeness;
 pub use lists::{ItemLists, ListOptions, Takers};
 pub use pooled::PooledModel;
 pub use power::{Options, Rounds, Step, learn};
 pub use privacy::{Budget, DELTA, EPSILON, Noise, Rho};
-pub use round::{Form, Group, Round};
+pub use round::{Form, Group, Round, Task};
 pub use share::{Bounds, Counts, Share};
 pub use state::TrainingState;
-pub use training::{Census, Training, TrainingOptions, summed, train};
+pub use training::{Census, TASKS_FROM, Training, TrainingOptions, summed, train};
 pub use vectors::{ItemVectors, Shaping};
 
 use crate::kind::Kind;
@@ -156,5 +161,7 @@ mod contrast_tests;
 mod privacy_tests;
 #[cfg(test)]
 mod state_tests;
+#[cfg(test)]
+mod tasks_tests;
 #[cfg(test)]
 mod tests;

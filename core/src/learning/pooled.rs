@@ -1,14 +1,20 @@
 //! The model: two vectors an item, none a person.
 
-use super::numbers::{add_scaled, dot, length, normalise};
-use super::{Block, LearningError};
+use super::numbers::{add_scaled, length, normalise};
+use super::{Blend, Block, LearningError};
 
 /// Two vectors an item: a direction as something to recommend, and a vector as something that was taken.
 /// A person is the direction of the sum of the second over what they took; a score is a cosine.
+///
+/// Where a spectrum was learned beside it ([`PooledModel::joined`]), both vectors go on by its values, and a person has
+/// a direction in each part; [`PooledModel::blend`] says what the parts weigh.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PooledModel {
     targets: Block,
     history: Block,
+    /// Values of the first part.
+    split: usize,
+    blend: Blend,
 }
 
 impl PooledModel {
@@ -22,7 +28,7 @@ impl PooledModel {
         for row in targets.rows_mut().filter(|row| length(row) > 0.0) {
             normalise(row);
         }
-        Ok(Self { targets, history })
+        Self::received(targets, history)
     }
 
     /// The model of directions and history vectors that another process sent: taken bit by bit as they are,
@@ -32,13 +38,65 @@ impl PooledModel {
     /// [`LearningError::Shape`] when the two differ in shape.
     pub fn received(targets: Block, history: Block) -> Result<Self, LearningError> {
         history.expect_shape(targets.shape())?;
-        Ok(Self { targets, history })
+        let split = targets.shape().1;
+        Ok(Self { targets, history, split, blend: Blend::DEFAULT })
+    }
+
+    /// The same with another part behind it, whose target vectors tell by their length how much they say.
+    ///
+    /// # Errors
+    /// [`LearningError::Shape`] when the other model is of another number of items.
+    pub fn joined(&self, other: &Self) -> Result<Self, LearningError> {
+        Ok(Self {
+            targets: self.targets.beside(&other.targets)?,
+            history: self.history.beside(&other.history)?,
+            split: self.dimensions(),
+            blend: self.blend,
+        })
+    }
+
+    /// The same, where the first part has this many values: for what another process sent in one piece.
+    ///
+    /// # Errors
+    /// [`LearningError::Shape`] when vectors have fewer.
+    pub fn split_at(self, split: usize) -> Result<Self, LearningError> {
+        match split <= self.dimensions() {
+            true => Ok(Self { split, ..self }),
+            false => {
+                let (rows, columns) = self.targets.shape();
+                Err(LearningError::Shape { found: (rows, columns), expected: (rows, split) })
+            }
+        }
+    }
+
+    /// The same with parts of these weights.
+    #[must_use]
+    pub fn weighing(self, blend: Blend) -> Self {
+        Self { blend, ..self }
+    }
+
+    /// What the parts of a score weigh.
+    #[must_use]
+    pub fn blend(&self) -> Blend {
+        self.blend
     }
 
     /// Values of a vector.
     #[must_use]
     pub fn dimensions(&self) -> usize {
         self.targets.shape().1
+    }
+
+    /// Values of a vector's first part; all where there is no other.
+    #[must_use]
+    pub fn split(&self) -> usize {
+        self.split
+    }
+
+    /// The unit direction of an item in the first part: what items are compared by; none outside.
+    #[must_use]
+    pub fn direction(&self, item: u32) -> Option<&[f32]> {
+        self.targets.row(item as usize)?.get(..self.split)
     }
 
     /// The directions to recommend by, items x dimensions: what an index of nearest neighbours holds.
@@ -74,33 +132,36 @@ impl PooledModel {
             .all(|block| block.row(item as usize).is_some_and(|row| length(row) > 0.0))
     }
 
-    /// A person's unit vector from weighted items; unknown items are passed over, none if all are, or if
-    /// they cancel.
+    /// A person's vector from weighted items, a unit vector in each part; unknown items are passed over, none if all
+    /// are, or if they cancel.
     #[must_use]
     pub fn pool(&self, taken: impl IntoIterator<Item = (u32, f32)>) -> Option<Vec<f32>> {
-        self.pool_with_length(taken).map(|(pooled, _)| pooled)
+        self.pool_with_lengths(taken).map(|(pooled, _)| pooled)
     }
 
-    /// As [`PooledModel::pool`], and the length that the sum had.
-    pub(super) fn pool_with_length(
+    /// As [`PooledModel::pool`], and the lengths that the sums had.
+    pub(super) fn pool_with_lengths(
         &self,
         taken: impl IntoIterator<Item = (u32, f32)>,
-    ) -> Option<(Vec<f32>, f32)> {
+    ) -> Option<(Vec<f32>, [f32; 2])> {
         let mut pooled = vec![0.0; self.dimensions()];
         for (item, weight) in taken {
             add_scaled(&mut pooled, self.history.row(item as usize).unwrap_or_default(), weight);
         }
-        let usable = length(&pooled);
-        (usable.is_finite() && usable > super::numbers::SHORTEST).then(|| {
-            let length = normalise(&mut pooled);
-            (pooled, length)
-        })
+        let (first, second) = pooled.split_at_mut_checked(self.split)?;
+        let usable = length(first);
+        if !usable.is_finite() || usable <= super::numbers::SHORTEST {
+            return None;
+        }
+        let lengths = [normalise(first), normalise(second)];
+        Some((pooled, lengths))
     }
 
-    /// The cosine of every item for a pooled vector; -1 for unknown items.
+    /// The cosine of every item for a pooled vector, in the first part; -1 for unknown items.
     #[must_use]
     pub fn scores(&self, pooled: &[f32]) -> Vec<f32> {
-        let score = |(item, row)| if self.knows(item) { dot(row, pooled) } else { -1.0 };
+        let of = |row: &[f32]| row.iter().zip(pooled).take(self.split).map(|(a, b)| a * b).sum();
+        let score = |(item, row)| if self.knows(item) { of(row) } else { -1.0 };
         (0..).zip(self.targets.rows()).map(score).collect()
     }
 }

@@ -1,8 +1,22 @@
 //! What is drawn for one round: the same for every domain, whoever is in which.
 
-use super::{Draws, Interactions};
+use std::borrow::Cow;
 
-/// One round of the contrastive form: everything that a domain must know to give its share, but the model.
+use super::{Draws, Held, Interactions, judging};
+
+/// What the sum of a round is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Task {
+    /// A step of the contrastive form.
+    #[default]
+    Contrast,
+    /// A step of the spectral part's power iteration.
+    Spectrum,
+    /// The choice of a blend's weights.
+    Judging,
+}
+
+/// One round: everything that a domain must know to give its share, but the model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Round {
     /// Names every draw of the round; no two rounds share one.
@@ -13,6 +27,10 @@ pub struct Round {
     pub groups: u32,
     /// How examples are made and weighed.
     pub form: Form,
+    /// What is summed.
+    pub task: Task,
+    /// What is not learned from in this round; in a round of judging, what is judged by.
+    pub held: Option<Held>,
 }
 
 /// How examples are made and weighed.
@@ -43,17 +61,18 @@ pub(super) struct Example {
     pub(super) target: u32,
 }
 
-/// The examples of one group: a piece of work that can be done apart from the others.
+/// Some people, and the examples that they give: a piece of work that can be done apart from the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     number: u32,
-    people: usize,
+    /// Their places among the domain's, ascending.
+    persons: Vec<usize>,
     examples: Vec<Example>,
 }
 
 impl Group {
-    pub(super) fn people(&self) -> usize {
-        self.people
+    pub(super) fn persons(&self) -> &[usize] {
+        &self.persons
     }
 
     pub(super) fn examples(&self) -> &[Example] {
@@ -66,11 +85,51 @@ const EXAMPLES: u64 = 0;
 const NEGATIVES: u64 = 1;
 
 impl Round {
-    /// The examples of these people, by group. A person's draws hang on seed and tag alone, so that the same
-    /// people give the same examples in whichever domain they are. Who took fewer than two items gives none.
+    /// Items and values of the vectors of the model that a round is asked for with, where a training has `items` and
+    /// `dimensions`.
+    #[must_use]
+    pub fn model_shape(&self, items: usize, dimensions: usize) -> (usize, usize) {
+        match self.task {
+            Task::Contrast => (items, dimensions),
+            // The block has as many columns as a vector has values, half of them on either side.
+            Task::Spectrum => (items, dimensions / 2),
+            Task::Judging => (items, dimensions.saturating_add(dimensions / 2)),
+        }
+    }
+
+    /// Rows and columns of a share, likewise.
+    #[must_use]
+    pub fn share_shape(&self, items: usize, dimensions: usize) -> (usize, usize) {
+        match self.task {
+            Task::Contrast | Task::Spectrum => self.model_shape(items, dimensions),
+            Task::Judging => judging::SHAPE,
+        }
+    }
+
+    /// The people as they are learned from in this round.
+    pub(super) fn learned_from<'a>(&self, people: &'a Interactions) -> Cow<'a, Interactions> {
+        match &self.held {
+            Some(held) if self.task != Task::Judging => Cow::Owned(held.without(people)),
+            _ => Cow::Borrowed(people),
+        }
+    }
+
+    /// The pieces of work of these people. A person's draws hang on seed and tag alone, so that the same
+    /// people give the same in whichever domain they are.
     #[must_use]
     pub fn groups(&self, people: &Interactions) -> Vec<Group> {
-        let new = |number| Group { number, people: 0, examples: Vec::new() };
+        let rest = self.learned_from(people);
+        match self.task {
+            Task::Contrast => self.of_examples(&rest),
+            Task::Spectrum => dealt(rest.people(), self.groups),
+            // All at once: they share the lists.
+            Task::Judging => dealt(rest.people(), 1),
+        }
+    }
+
+    /// The examples of people, by group. Who took fewer than two items gives none.
+    fn of_examples(&self, people: &Interactions) -> Vec<Group> {
+        let new = |number| Group { number, persons: Vec::new(), examples: Vec::new() };
         let mut groups: Vec<Group> = (0..self.groups).map(new).collect();
         let root = Draws::new(self.seed).stream(EXAMPLES);
         for (person, (tag, taken)) in people.tagged().enumerate().filter(|(_, (_, t))| t.len() > 1)
@@ -79,7 +138,7 @@ impl Round {
             let targets = self.targets(draws, taken);
             let number = draws.below(u64::MAX, self.groups.into()) as usize;
             if let Some(group) = groups.get_mut(number).filter(|_| !targets.is_empty()) {
-                group.people += 1;
+                group.persons.push(person);
                 let example =
                     |target: u32| Example { person, draws: draws.stream(target.into()), target };
                 group.examples.extend(targets.into_iter().map(example));
@@ -110,6 +169,18 @@ impl Round {
         drawn.dedup();
         drawn
     }
+}
+
+/// People in groups of those next to each other.
+fn dealt(people: usize, groups: u32) -> Vec<Group> {
+    let each = people.div_ceil(groups.max(1) as usize).max(1);
+    let starts = (0..people).step_by(each).zip(0..);
+    let group = |(start, number): (usize, u32)| Group {
+        number,
+        persons: (start..start.saturating_add(each).min(people)).collect(),
+        examples: Vec::new(),
+    };
+    starts.map(group).collect()
 }
 
 impl Form {

@@ -33,8 +33,8 @@ pub struct Bounds {
     pub people_min: u32,
     /// Examples of one person at most.
     pub person_examples_max: usize,
-    /// Length of an example's part in the sum over history vectors, at most.
-    pub contribution_max: f32,
+    /// Length of an example's part in the sum over target and over history vectors, at most.
+    pub contributions_max: [f64; 2],
     /// Weight of a domain at most; its inverse is the least.
     pub weight_max: f64,
     /// Standard deviation of the noise in every number; 0 where there is none.
@@ -173,9 +173,9 @@ impl Share {
         let examples = examples + noise;
         let blurred = bounds.deviation * (self.targets.numbers().sqrt() + DEVIATIONS_MAX);
         let most = |each: f64| each * examples + blurred;
-        within("the sum over targets", self.targets.length(), most(TARGET_CONTRIBUTION_MAX))?;
-        let contribution = f64::from(bounds.contribution_max);
-        within("the sum over history", self.history.length(), most(contribution))?;
+        let [targets, history] = bounds.contributions_max;
+        within("the sum over targets", self.targets.length(), most(targets))?;
+        within("the sum over history", self.history.length(), most(history))?;
         Ok(counts)
     }
 }

@@ -1,7 +1,13 @@
 //! Learning under way, taken apart and put together again: bit by bit what the next step needs.
 
+use std::borrow::Cow;
+
 use super::adam::{Adam, Moments};
-use super::{Balance, Block, Census, Form, LearningError, PooledModel, Training, TrainingOptions};
+use super::spectrum::Spectrum;
+use super::{
+    Balance, Blend, Block, Census, Form, Judged, LearningError, PooledModel, Training,
+    TrainingOptions,
+};
 
 /// All that [`Training`] is but its options, with its values as `V`.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,21 +19,31 @@ pub struct TrainingState<V> {
     /// By how much the optimiser's means and squares are still short.
     pub short: [f64; 2],
     /// Values, as many each as [`TrainingOptions::layout`] says: directions, history vectors, lengths of the target
-    /// vectors; means and squares of the gradients by targets, then by history; under noise, what was heard.
+    /// vectors; means and squares of the gradients by targets, then by history; under noise, what was heard; from the
+    /// spectral part's first round on, its basis, scale and eigenvalues; from the judging on, the blend's weights of
+    /// the spectral part and of lists and how it did, by people, NDCG and recall: zeros where nobody judged.
     pub values: Vec<V>,
 }
+
+/// Values of a blend that was judged.
+const JUDGED: usize = 5;
 
 fn wrong(why: &'static str) -> LearningError {
     LearningError::State { why }
 }
 
 impl TrainingOptions {
-    /// How many values each part of a [`TrainingState`] over so many items has.
+    /// How many values each part of a [`TrainingState`] over so many items has after so many rounds.
     #[must_use]
-    pub fn layout(&self, items: usize) -> Vec<usize> {
+    pub fn layout(&self, items: usize, done: u32) -> Vec<usize> {
         let block = items.saturating_mul(self.dimensions);
         let mut layout = vec![block, block, items, block, block, block, block];
         layout.extend(self.budget.map(|_| block));
+        if self.has_spectrum(done) {
+            let half = self.dimensions / 2;
+            layout.extend([items.saturating_mul(half).saturating_mul(2), items, half]);
+        }
+        layout.extend(self.has_judged(done).then_some(JUDGED));
         layout
     }
 
@@ -76,7 +92,7 @@ impl Training {
 
     /// What another process needs to go on with it.
     #[must_use]
-    pub fn state(&self) -> TrainingState<&[f32]> {
+    pub fn state(&self) -> TrainingState<Cow<'_, [f32]>> {
         let Adam { lengths, targets, history, short } = &self.adam;
         let mut values =
             vec![self.model.targets().values(), self.model.history().values(), lengths.as_slice()];
@@ -84,6 +100,11 @@ impl Training {
             values.extend([means.values(), squares.values()]);
         }
         values.extend(self.heard.as_ref().map(Block::values));
+        if let Some(Spectrum { basis, scale, values: eigenvalues }) = &self.spectrum {
+            values.extend([basis.values(), scale, eigenvalues]);
+        }
+        let mut values: Vec<Cow<'_, [f32]>> = values.into_iter().map(Cow::Borrowed).collect();
+        values.extend(self.options.has_judged(self.done).then(|| Cow::Owned(told(self.judged))));
         let short = [short.0, short.1];
         TrainingState { census: self.census, done: self.done, short, values }
     }
@@ -107,7 +128,7 @@ impl Training {
         if done > options.rounds {
             return Err(wrong("it has more rounds than there are"));
         }
-        if !values.iter().map(Vec::len).eq(options.layout(items)) {
+        if !values.iter().map(Vec::len).eq(options.layout(items, done)) {
             return Err(wrong("its values are not as many as they should be"));
         }
         let mut values = values.into_iter();
@@ -122,7 +143,53 @@ impl Training {
         let heard = options.budget.map(|_| block(next())).transpose()?;
         let adam = Adam { lengths, targets, history, short: (short[0], short[1]) };
         adam.check()?;
-        Ok(Self { options, census, model, adam, done, heard })
+        let columns = options.dimensions / 2 * 2;
+        let spectrum = options.has_spectrum(done).then(|| {
+            let basis = Block::new(items, columns, next())?;
+            Spectrum { basis, scale: next(), values: next() }.checked()
+        });
+        let judged = options.has_judged(done).then(|| judged_of(&next())).transpose()?.flatten();
+        Ok(Self {
+            options,
+            census,
+            model,
+            adam,
+            done,
+            heard,
+            spectrum: spectrum.transpose()?,
+            judged,
+        })
+    }
+}
+
+/// A blend as values, and how it did.
+fn told(judged: Option<Judged>) -> Vec<f32> {
+    let of = |Judged { blend, people, ndcg, recall }: Judged| {
+        vec![blend.spectral, blend.lists, people as f32, ndcg, recall]
+    };
+    judged.map_or_else(|| vec![0.0; JUDGED], of)
+}
+
+fn judged_of(values: &[f32]) -> Result<Option<Judged>, LearningError> {
+    let &[spectral, lists, people, ndcg, recall] = values else {
+        return Err(wrong("its blend is none"));
+    };
+    let blend = Blend { spectral, lists, ..Blend::DEFAULT };
+    match blend.is_usable() && [people, ndcg, recall].iter().all(|told| told.is_finite()) {
+        true if people > 0.0 => Ok(Some(Judged { blend, people: people as u64, ndcg, recall })),
+        true => Ok(None),
+        false => Err(wrong("its blend is none")),
+    }
+}
+
+impl Spectrum {
+    /// Whether it is one: a scale or an eigenvalue below 0 never comes of a sum.
+    fn checked(self) -> Result<Self, LearningError> {
+        let usable = |value: &f32| value.is_finite() && *value >= 0.0;
+        match self.scale.iter().chain(&self.values).all(usable) {
+            true => Ok(self),
+            false => Err(wrong("its eigenvalues are none")),
+        }
     }
 }
 

@@ -26,18 +26,19 @@ fn advance(training: &mut Training, rounds: u32) {
     let people = [people(60)];
     for _ in 0..rounds {
         let round = training.round().unwrap();
-        let total = summed(&people, &round, training.model()).unwrap();
+        let total = summed(&people, &round, &training.asked().unwrap()).unwrap();
         training.advance(&total).unwrap();
     }
 }
 
 fn kept(training: &Training) -> TrainingState<Vec<f32>> {
     let TrainingState { census, done, short, values } = training.state();
-    TrainingState { census, done, short, values: values.into_iter().map(<[f32]>::to_vec).collect() }
+    TrainingState { census, done, short, values: values.into_iter().map(Into::into).collect() }
 }
 
 fn bits(training: &Training) -> Vec<u32> {
-    training.state().values.into_iter().flatten().map(|value| value.to_bits()).collect()
+    let values = training.state().values;
+    values.iter().flat_map(|part| part.iter()).map(|value| value.to_bits()).collect()
 }
 
 proptest! {

@@ -1,10 +1,13 @@
-//! The coordinator's side of the contrastive form: rounds to be summed, and what it makes of the sums.
+//! The coordinator's side: rounds to be summed, and what it makes of the sums.
+
+use std::borrow::Cow;
 
 use super::adam::Adam;
-use super::share::{Bounds, Counts};
+use super::share::{Bounds, Counts, TARGET_CONTRIBUTION_MAX};
+use super::spectrum::{self, Spectrum};
 use super::{
-    Balance, Block, Budget, FixedBlock, Form, Interactions, LearningError, Noise, PooledModel,
-    Round, Share,
+    Balance, Blend, Block, Budget, FixedBlock, Form, Grid, Held, Interactions, Judged,
+    LearningError, Noise, PooledModel, Round, Share, Task,
 };
 
 /// How to learn. The defaults are one setting for every catalogue, chosen on held-out parts of the train
@@ -13,7 +16,9 @@ use super::{
 pub struct TrainingOptions {
     /// Dimensions of a vector; best a multiple of 16.
     pub dimensions: usize,
-    /// Sums over the domains, each one trip between regions.
+    /// Sums over the domains, each one trip between regions. From [`TASKS_FROM`] on, some of them are the spectral
+    /// part's, and one is for the weights of the blend; under a budget none are, since each would cost as much as
+    /// any other.
     pub rounds: u32,
     /// Examples of a round, roughly, where people have so many to give.
     pub round_examples: usize,
@@ -41,7 +46,7 @@ impl Default for TrainingOptions {
     fn default() -> Self {
         Self {
             dimensions: 128,
-            rounds: 160,
+            rounds: 168,
             round_examples: 32_768,
             group_examples: 512,
             form: Form {
@@ -90,6 +95,17 @@ impl TrainingOptions {
         self.noise().map_or(0.0, |noise| part(noise).deviation(sensitivity))
     }
 
+    /// Whether a training by these options has a spectral part after so many rounds.
+    pub(super) fn has_spectrum(&self, done: u32) -> bool {
+        Plan::of(self).spectrum.is_some_and(|start| done > start)
+    }
+
+    /// Whether its blend was judged by then.
+    pub(super) fn has_judged(&self, done: u32) -> bool {
+        let judging = |start: u32| start.saturating_add(SPECTRUM_FIRST);
+        Plan::of(self).spectrum.is_some_and(|start| done > judging(start))
+    }
+
     pub(super) fn check(&self) -> Result<(), LearningError> {
         let counts = [
             ("dimensions", self.dimensions),
@@ -117,6 +133,69 @@ impl TrainingOptions {
     }
 }
 
+/// Rounds from which on a run learns more than the contrastive form.
+pub const TASKS_FROM: u32 = 40;
+/// Rounds of the spectral part without what is held back, from a first block; and with it, from what was found.
+const SPECTRUM_FIRST: u32 = 4;
+const SPECTRUM_LAST: u32 = 2;
+/// Of four rounds of the contrastive form so many go before the blend is judged, without what is held back; the rest
+/// learn from all there is.
+const HELD_OF_FOUR: u32 = 3;
+/// People by whom blends are judged, roughly, where there are so many, and the part of all that they are at most.
+const JUDGES: f64 = 2000.0;
+const JUDGES_PART_MAX: f64 = 0.5;
+/// Part of their items that is held back until then. A fifth of everybody's cost 3 % of NDCG on MovieLens: what comes
+/// late is learned by small steps.
+const HELD_ITEMS: f64 = 0.1;
+/// Names the draws of what is held back.
+const HELD: u64 = u64::MAX;
+
+/// What the rounds of a run are for: contrastive ones, then the spectral part and the judging, then the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Plan {
+    rounds: u32,
+    /// The round where the spectral part begins; none where there is none.
+    spectrum: Option<u32>,
+}
+
+impl Plan {
+    fn of(options: &TrainingOptions) -> Self {
+        let tasks = SPECTRUM_FIRST + 1 + SPECTRUM_LAST;
+        let contrastive = options.rounds.saturating_sub(tasks);
+        let all =
+            options.rounds >= TASKS_FROM && options.budget.is_none() && options.dimensions > 1;
+        Self { rounds: options.rounds, spectrum: all.then(|| contrastive / 4 * HELD_OF_FOUR) }
+    }
+
+    /// What round `done` is for.
+    fn task(&self, done: u32) -> Task {
+        let Some(since) = self.spectrum.and_then(|start| done.checked_sub(start)) else {
+            return Task::Contrast;
+        };
+        match since {
+            0..SPECTRUM_FIRST => Task::Spectrum,
+            SPECTRUM_FIRST => Task::Judging,
+            _ if since <= SPECTRUM_FIRST + SPECTRUM_LAST => Task::Spectrum,
+            _ => Task::Contrast,
+        }
+    }
+
+    /// Whether something is held back in it.
+    fn holds(&self, done: u32) -> bool {
+        self.spectrum.is_some_and(|start| done <= start.saturating_add(SPECTRUM_FIRST))
+    }
+
+    /// How many contrastive rounds are done, and how many there will be.
+    fn contrastive(&self, done: u32) -> (u32, u32) {
+        let Some(start) = self.spectrum else { return (done, self.rounds) };
+        let tasks = SPECTRUM_FIRST + 1 + SPECTRUM_LAST;
+        (
+            done.saturating_sub(done.saturating_sub(start).min(tasks)),
+            self.rounds.saturating_sub(tasks),
+        )
+    }
+}
+
 /// Learning under way: what the domains are asked next. It holds nothing of any single domain.
 #[derive(Debug, Clone)]
 pub struct Training {
@@ -127,6 +206,10 @@ pub struct Training {
     pub(super) done: u32,
     /// Under noise: the sum of all sums over history vectors.
     pub(super) heard: Option<Block>,
+    /// From the first of its rounds on.
+    pub(super) spectrum: Option<Spectrum>,
+    /// From the round of judging on, where enough people could judge.
+    pub(super) judged: Option<Judged>,
 }
 
 /// Deviations by which what is heard of an item must be more than noise, for the item to be known.
@@ -224,13 +307,53 @@ impl Training {
         let model = PooledModel::new(vectors.clone(), vectors)?;
         let adam = Adam::new(model.targets().shape());
         let heard = options.budget.map(|_| Block::zeros(items, options.dimensions));
-        Ok(Self { options, census, model, adam, done: 0, heard })
+        let (spectrum, judged) = (None, None);
+        Ok(Self { options, census, model, adam, done: 0, heard, spectrum, judged })
     }
 
-    /// The model as it is: what shares are computed by.
+    /// The contrastive part as it is.
     #[must_use]
     pub fn model(&self) -> &PooledModel {
         &self.model
+    }
+
+    /// The blend that was found best, and how it did; none before it was judged.
+    #[must_use]
+    pub fn judged(&self) -> Option<Judged> {
+        self.judged
+    }
+
+    fn plan(&self) -> Plan {
+        Plan::of(&self.options)
+    }
+
+    /// What shares of [`Training::round`] are computed by: the model, the spectral part's block, or for the judging
+    /// the whole model as it would be served.
+    ///
+    /// # Errors
+    /// [`LearningError`] never.
+    pub fn asked(&self) -> Result<Cow<'_, PooledModel>, LearningError> {
+        match self.plan().task(self.done) {
+            Task::Contrast => Ok(Cow::Borrowed(&self.model)),
+            Task::Spectrum => self.spectrum_or_first().asked().map(Cow::Owned),
+            Task::Judging => self.joined().map(Cow::Owned),
+        }
+    }
+
+    /// The spectral part as it is, or as it begins.
+    fn spectrum_or_first(&self) -> Cow<'_, Spectrum> {
+        let columns = self.options.dimensions / 2 * 2;
+        let first = || Spectrum::start(self.model.targets().shape().0, columns, self.options.seed);
+        self.spectrum.as_ref().map_or_else(|| Cow::Owned(first()), Cow::Borrowed)
+    }
+
+    /// Both parts; a spectral one of zeros where none was found.
+    fn joined(&self) -> Result<PooledModel, LearningError> {
+        let found = self.spectrum.as_ref().map(Spectrum::model).transpose()?.flatten();
+        let (items, half) = (self.model.targets().shape().0, self.options.dimensions / 2);
+        let nothing =
+            || PooledModel::received(Block::zeros(items, half), Block::zeros(items, half));
+        self.model.joined(&found.map_or_else(nothing, Ok)?)
     }
 
     /// Rounds done, and rounds there will be.
@@ -253,7 +376,15 @@ impl Training {
             },
             groups: u32::try_from(examples.div_ceil(group_examples)).unwrap_or(u32::MAX),
             form,
+            task: self.plan().task(self.done),
+            held: self.plan().holds(self.done).then(|| self.held()),
         })
+    }
+
+    fn held(&self) -> Held {
+        let seed = super::Draws::new(self.options.seed).at(HELD);
+        let people = (JUDGES / (self.census.people as f64).max(1.0)).min(JUDGES_PART_MAX);
+        Held { seed, people, items: HELD_ITEMS }
     }
 
     fn round_examples(&self) -> usize {
@@ -269,17 +400,28 @@ impl Training {
     /// [`LearningError::Shape`], [`LearningError::Contributors`] or [`LearningError::Bound`]; the model
     /// stays as it was then, and the round can be asked for again.
     pub fn advance(&mut self, total: &Share) -> Result<Counts, LearningError> {
-        if total.shape() != self.model.targets().shape() {
-            let (found, expected) = (total.shape(), self.model.targets().shape());
+        let Some(round) = self.round() else { return Ok(total.counts()) };
+        let (items, dimensions) = self.model.targets().shape();
+        let (found, expected) = (total.shape(), round.share_shape(items, dimensions));
+        if found != expected {
             return Err(LearningError::Shape { found, expected });
         }
-        let counts = total.check(&Bounds {
-            people_min: self.options.people_min,
-            person_examples_max: self.options.form.person_examples_max,
-            contribution_max: self.options.form.contribution_max,
-            weight_max: self.options.balance.weight_max(),
-            deviation: self.options.deviation(|whole| whole),
-        })?;
+        let counts = match round.task {
+            Task::Contrast => self.step(total)?,
+            Task::Spectrum => self.turn(total)?,
+            Task::Judging => {
+                self.judged = Grid::best(total, self.options.people_min)?;
+                total.counts()
+            }
+        };
+        self.done = self.done.saturating_add(1);
+        Ok(counts)
+    }
+
+    /// A step of the contrastive form.
+    fn step(&mut self, total: &Share) -> Result<Counts, LearningError> {
+        let contribution_max = self.options.form.contribution_max.into();
+        let counts = total.check(&self.bounds([TARGET_CONTRIBUTION_MAX, contribution_max]))?;
         if let Some(heard) = &mut self.heard {
             heard.add(&total.history().scaled(1.0));
         }
@@ -287,22 +429,47 @@ impl Training {
         // Under noise the number of examples is a guess; everybody gives one.
         let examples = self.options.budget.map_or(counts.examples, |_| self.census.people as f64);
         self.adam.step(&mut self.model, total, examples, rate);
-        self.done = self.done.saturating_add(1);
         Ok(counts)
+    }
+
+    /// A step of the spectral part.
+    fn turn(&mut self, total: &Share) -> Result<Counts, LearningError> {
+        let mut spectrum = self.spectrum_or_first().into_owned();
+        let each = spectrum::contribution_max(self.options.person_items_max, &spectrum.asked()?);
+        let counts = total.check(&self.bounds([each, each]))?;
+        spectrum.advance(total)?;
+        self.spectrum = Some(spectrum);
+        Ok(counts)
+    }
+
+    fn bounds(&self, contributions_max: [f64; 2]) -> Bounds {
+        Bounds {
+            people_min: self.options.people_min,
+            person_examples_max: self.options.form.person_examples_max,
+            contributions_max,
+            weight_max: self.options.balance.weight_max(),
+            deviation: self.options.deviation(|whole| whole),
+        }
     }
 
     /// The step of this round: up over the first rounds, then down in a line.
     fn rate(&self) -> f64 {
-        let (done, rounds) = (f64::from(self.done), f64::from(self.options.rounds));
+        let (done, rounds) = self.plan().contrastive(self.done);
+        let (done, rounds) = (f64::from(done), f64::from(rounds));
         let up = ((done + 1.0) / f64::from(self.options.warm_up.max(1))).min(1.0);
         self.options.learning_rate * up * (1.0 - done / rounds)
     }
 
-    /// The model learned. Items that nobody took have no vectors in it: nothing is known of them.
+    /// The model learned, with the blend that was found best. Items that nobody took have no vectors in it: nothing is
+    /// known of them. A spectral part that weighs nothing is left out.
     #[must_use]
     pub fn finish(self) -> PooledModel {
         let noise = self.options.deviation(|whole| whole) * f64::from(self.done).sqrt();
-        self.model.without(|item| match &self.heard {
+        let blend = self.judged.map_or(Blend::DEFAULT, |judged| judged.blend);
+        let joined = self.spectrum.as_ref().filter(|_| blend.spectral > 0.0);
+        // What was joined when it was judged can be joined now.
+        let model = joined.and_then(|_| self.joined().ok()).unwrap_or_else(|| self.model.clone());
+        model.weighing(blend).without(|item| match &self.heard {
             Some(heard) => !stands_out(heard.row(item as usize).unwrap_or_default(), noise),
             None => !self.adam.moved_history(item),
         })
@@ -332,7 +499,7 @@ pub fn train(
     let census = domains.iter().map(Census::of).fold(Census { people: 0, pairs: 0 }, Census::plus);
     let mut training = Training::start(options, items, census)?;
     while let Some(round) = training.round() {
-        let total = sum(&round, training.model())?;
+        let total = sum(&round, &*training.asked()?)?;
         let counts = training.advance(&total)?;
         let (done, of) = training.progress();
         progress(done, of, counts);
@@ -349,10 +516,8 @@ pub fn summed(
     round: &Round,
     model: &PooledModel,
 ) -> Result<Share, LearningError> {
-    let (items, dimensions) = model.targets().shape();
-    let mut total = Share::zeros(items, dimensions);
-    for people in domains {
-        total.add(&round.share(people, model, &round.groups(people))?)?;
-    }
+    let mut shares = domains.iter().map(|p| round.share(p, model, &round.groups(p)));
+    let mut total = shares.next().ok_or(LearningError::NoParts)??;
+    shares.try_for_each(|share| total.add(&share?))?;
     Ok(total)
 }

@@ -227,7 +227,7 @@ impl Shelf for ShelfView<'_> {
     /// By the model, where one is served: two spaces can't be compared, so what it does not know is like nothing.
     fn direction(&self, row: Row) -> Option<&[f32]> {
         match self.model() {
-            Some(model) => model.vectors().targets().row(self.number(row)? as usize),
+            Some(model) => model.vectors().direction(self.number(row)?),
             None => self.vector(row),
         }
     }

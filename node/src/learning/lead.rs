@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use bailiwick_core::ids::{DomainId, GroupId};
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{Training, TrainingOptions};
+use bailiwick_core::learning::{Blend, Judged, Training, TrainingOptions};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::store::control_command::Change;
 use bailiwick_proto::store::{
-    ActivateModel, LearningPhase, LearningRun, ModelManifest, NoteLearning,
+    ActivateModel, LearningPhase, LearningRun, ModelBlend, ModelManifest, NoteLearning,
 };
 use tokio::time::sleep;
 
@@ -37,6 +37,28 @@ pub(super) async fn lead(learner: &Arc<Learner>, run: LearningRun) {
     if let Err(failure) = lead.through().await {
         tracing::warn!(%failure, "a run of learning failed");
         lead.note(LearningPhase::Failed, &failure.message).await;
+    }
+}
+
+/// What is told of a model beside its file.
+struct Told {
+    dimensions: usize,
+    blend: Blend,
+    judged: Option<Judged>,
+}
+
+impl Told {
+    fn blend(&self) -> ModelBlend {
+        let Blend { pooled, spectral, lists } = self.blend;
+        let told = |of: fn(&Judged) -> f32| self.judged.as_ref().map(of).unwrap_or_default();
+        ModelBlend {
+            pooled,
+            spectral,
+            lists,
+            judges: self.judged.map(|judged| judged.people).unwrap_or_default(),
+            ndcg: told(|judged| judged.ndcg),
+            recall: told(|judged| judged.recall),
+        }
     }
 }
 
@@ -179,25 +201,29 @@ impl Lead {
         let (order, learner) = (Arc::clone(&self.order), Arc::clone(&self.learner));
         let writer = Arc::clone(&learner);
         let written = self.learner.offload.call(move || {
-            let file = ModelFile::new((*order).clone(), training.finish()).indexed();
+            let (judged, model) = (training.judged(), training.finish());
+            let told = Told { dimensions: model.dimensions(), blend: model.blend(), judged };
+            let file = ModelFile::new((*order).clone(), model).indexed();
             let bytes = file.map_err(|error| error.to_string())?.encode();
             let sha256 = sha256_of(&bytes);
             let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             let put = writer.models.put(&sha256, &bytes);
-            put.map(|()| (sha256, length)).map_err(|error| error.to_string())
+            put.map(|()| (sha256, length, told)).map_err(|error| error.to_string())
         });
         let broken = |error: &dyn std::fmt::Display| Failure::new(Kind::Broken, error.to_string());
-        let (sha256, length) = written.await.map_err(|e| broken(&e))?.map_err(|e| broken(&e))?;
+        let (sha256, length, told) =
+            written.await.map_err(|e| broken(&e))?.map_err(|e| broken(&e))?;
         let manifest = ModelManifest {
             sha256: sha256.to_vec(),
             length,
             items: short(self.order.len()),
-            dimensions: short(self.options.dimensions),
+            dimensions: short(told.dimensions),
             learned_ms: (self.learner.clock)().0,
             people: self.people,
             rounds: self.options.rounds,
             run: self.run.run.clone(),
             domains: self.run.domains.clone(),
+            blend: Some(told.blend()),
         };
         learner.spread(&manifest).await?;
         let activate = ActivateModel { manifest: Some(manifest) };

@@ -17,9 +17,9 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::time::timeout;
 
-use super::learner::{FORMAT, Learner, SESSION};
+use super::learner::{Learner, SESSION, SESSION_FORMAT};
 use super::speaker::{Session, Speaker};
-use super::wire::ArrivingShare;
+use super::wire::{ArrivingShare, held_told, task_told};
 use super::{Attempt, ItemOrder, MaskedShare};
 use crate::files::bulk;
 
@@ -152,7 +152,9 @@ impl Seat {
                     for part in &work.parts {
                         ask(tx, Ask::Model(part.clone())).await?;
                     }
-                    masked(rx, &self.domain, work.at, self.shape).await
+                    let (items, dimensions) = self.shape;
+                    let shape = work.round.share_shape(items, dimensions);
+                    masked(rx, &self.domain, work.at, shape).await
                 }
             }
         };
@@ -204,19 +206,20 @@ fn begin(beginning: &Beginning) -> LearnBegin {
 
 fn round(work: &RoundWork) -> LearnRound {
     let Attempt { round, attempt } = work.at;
-    let Round { seed, rate, groups, .. } = work.round;
-    LearnRound { round, attempt, seed, rate, groups, people: work.people }
+    let Round { seed, rate, groups, task, held, .. } = work.round;
+    let (task, held) = (task_told(task).into(), held.map(held_told));
+    LearnRound { round, attempt, seed, rate, groups, people: work.people, task, held }
 }
 
 async fn ask(tx: &mut AnySender, ask: Ask) -> Result<(), Failure> {
-    let sent = tx.send(&LearnAsk { format: FORMAT, ask: Some(ask) }).await;
+    let sent = tx.send(&LearnAsk { format: SESSION_FORMAT, ask: Some(ask) }).await;
     sent.map_err(|error| lost(&error))
 }
 
 async fn next(rx: &mut FrameReceiver) -> Result<Tell, Failure> {
     let frame = rx.recv().await.map_err(|error| lost(&error))?;
     let frame = frame.ok_or_else(|| lost(&"it ended the session"))?;
-    let told = LearnTell::decode(frame).ok().filter(|told| told.format == FORMAT);
+    let told = LearnTell::decode(frame).ok().filter(|told| told.format == SESSION_FORMAT);
     let told = told.and_then(|told| told.tell);
     told.ok_or_else(|| Failure::new(Kind::Refused, "its answer can't be read"))
 }

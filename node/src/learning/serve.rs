@@ -10,12 +10,12 @@ use bailiwick_net::{AnySender, FrameReceiver, Peer};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::peer::learn_ask::Ask;
 use bailiwick_proto::peer::learn_tell::Tell;
-use bailiwick_proto::peer::{LearnAsk, LearnBegin, LearnReady, LearnRound, LearnTell};
+use bailiwick_proto::peer::{LearnAsk, LearnBegin, LearnReady, LearnRound, LearnTask, LearnTell};
 use prost::Message as _;
 
-use super::learner::{FORMAT, Learner};
+use super::learner::{Learner, SESSION_FORMAT};
 use super::speaker::{Session, Speaker};
-use super::wire::{ArrivingModel, share_parts};
+use super::wire::{ArrivingModel, held_of, share_parts, task_of};
 use super::{Attempt, ItemOrder, MaskedShare};
 
 /// Items that a run may have.
@@ -32,14 +32,15 @@ async fn next(rx: &mut FrameReceiver) -> Result<Option<Ask>, Failure> {
     let frame = frame.map_err(|error| Failure::new(error.kind(), error.to_string()))?;
     let Some(frame) = frame else { return Ok(None) };
     let message = LearnAsk::decode(frame).map_err(|error| invalid(error.to_string()))?;
-    if message.format != FORMAT {
-        return Err(invalid(format!("format {} is not known, {FORMAT} is", message.format)));
+    if message.format != SESSION_FORMAT {
+        let found = message.format;
+        return Err(invalid(format!("format {found} is not known, {SESSION_FORMAT} is")));
     }
     message.ask.map(Some).ok_or_else(|| invalid("nothing is asked"))
 }
 
 async fn tell(tx: &mut AnySender, tell: Tell) -> Result<(), Failure> {
-    let sent = tx.send(&LearnTell { format: FORMAT, tell: Some(tell) }).await;
+    let sent = tx.send(&LearnTell { format: SESSION_FORMAT, tell: Some(tell) }).await;
     sent.map_err(|error| Failure::new(error.kind(), error.to_string()))
 }
 
@@ -87,9 +88,9 @@ impl Learner {
                     tell_share(tx, &speaker.census(at)?).await?;
                 }
                 Ask::Round(asked) => {
-                    let model = Arc::new(model(rx, shape).await?);
-                    let at = Attempt { round: asked.round, attempt: asked.attempt };
                     let round = round_of(&asked, &speaker)?;
+                    let model = Arc::new(model(rx, &round, shape).await?);
+                    let at = Attempt { round: asked.round, attempt: asked.attempt };
                     let share = speaker.share(at, round, model, asked.people).await?;
                     tell_share(tx, &share).await?;
                 }
@@ -123,7 +124,17 @@ fn round_of(asked: &LearnRound, speaker: &Speaker) -> Result<Round, Failure> {
     if !(0.0..=1.0).contains(&asked.rate) || asked.groups == 0 || asked.groups > GROUPS_MAX {
         return Err(invalid("the round's rate or groups are out of bounds"));
     }
-    Ok(Round { seed: asked.seed, rate: asked.rate, groups: asked.groups, form: speaker.form() })
+    let wrong = || invalid("the round's task, or what is held back, is none");
+    // A task that this build does not know must not be taken for another.
+    let task = LearnTask::try_from(asked.task).ok().map(task_of);
+    Ok(Round {
+        seed: asked.seed,
+        rate: asked.rate,
+        groups: asked.groups,
+        form: speaker.form(),
+        task: task.ok_or_else(wrong)?,
+        held: asked.held.map(|held| held_of(held).ok_or_else(wrong)).transpose()?,
+    })
 }
 
 async fn items(rx: &mut FrameReceiver, count: u32) -> Result<ItemOrder, Failure> {
@@ -148,12 +159,15 @@ async fn items(rx: &mut FrameReceiver, count: u32) -> Result<ItemOrder, Failure>
 
 async fn model(
     rx: &mut FrameReceiver,
-    shape: (usize, usize),
+    round: &Round,
+    (items, dimensions): (usize, usize),
 ) -> Result<bailiwick_core::learning::PooledModel, Failure> {
+    let shape = round.model_shape(items, dimensions);
     let mut arriving = ArrivingModel::of(shape);
     while arriving.is_missing() {
         let Some(Ask::Model(part)) = next(rx).await? else { return Err(invalid("a model is due")) };
         arriving.take(&part)?;
     }
-    arriving.whole()
+    let split = dimensions.min(shape.1);
+    arriving.whole()?.split_at(split).map_err(|error| invalid(error.to_string()))
 }

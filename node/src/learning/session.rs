@@ -212,12 +212,12 @@ impl Lead {
         let Some(round) = training.round() else { return Ok(false) };
         let (done, rounds) = training.progress();
         let at = self.attempt(done + 1);
-        let model = Arc::new(training.model().clone());
+        let model = Arc::new(training.asked()?.into_owned());
         let parts = model_parts(&model).collect();
         let work = RoundWork { at, round, model, parts, people: self.people };
         self.asks().await?;
         let shares = try_join_all(seats.iter_mut().map(|seat| seat.share(&work))).await?;
-        let shape = work.model.targets().shape();
+        let shape = round.share_shape(self.order.len(), self.options.dimensions);
         let total = sum(at, domains, shape, &shares)?;
         drop(shares);
         self.advance(total).await?;

@@ -5,8 +5,9 @@
 
 use bailiwick_core::ids::DomainId;
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{Block, FixedBlock, PooledModel, Share};
+use bailiwick_core::learning::{Block, FixedBlock, Held, PooledModel, Share, Task};
 use bailiwick_proto::failure::Failure;
+use bailiwick_proto::peer::{LearnHeld, LearnTask};
 use bytes::Bytes;
 
 use super::{Attempt, MaskedShare};
@@ -21,6 +22,34 @@ const COUNTS: usize = 3;
 
 fn refused(words: impl Into<String>) -> Failure {
     Failure::new(Kind::Refused, words)
+}
+
+/// What a round is for, as it is told.
+pub(super) fn task_told(task: Task) -> LearnTask {
+    match task {
+        Task::Contrast => LearnTask::Contrast,
+        Task::Spectrum => LearnTask::Spectrum,
+        Task::Judging => LearnTask::Judging,
+    }
+}
+
+/// What a round is for.
+pub(super) fn task_of(told: LearnTask) -> Task {
+    match told {
+        LearnTask::Contrast => Task::Contrast,
+        LearnTask::Spectrum => Task::Spectrum,
+        LearnTask::Judging => Task::Judging,
+    }
+}
+
+/// What is held back, as it is told.
+pub(super) fn held_told(Held { seed, people, items }: Held) -> LearnHeld {
+    LearnHeld { seed, people, items }
+}
+
+/// What is held back; none for parts that are none.
+pub(super) fn held_of(LearnHeld { seed, people, items }: LearnHeld) -> Option<Held> {
+    Some(Held { seed, people, items }).filter(Held::is_usable)
 }
 
 /// The parts of a masked share, made one by one: by targets, by history, counts.

@@ -34,11 +34,8 @@ use together::Together;
 
 /// The weights of the sources where nothing is known of the person. What each measures, in words, is what
 /// people are told.
-const WEIGHTS: [Weight; 14] = {
-    const fn of(source: &'static str, weight: f32, words: &'static str) -> Weight {
-        Weight { source, words, weight }
-    }
-    let Blend { pooled, lists } = Blend::DEFAULT;
+fn weights(Blend { pooled, lists, .. }: Blend) -> [Weight; 14] {
+    let of = |source, weight, words| Weight { source, words, weight };
     let [profile, profile_new] = Pool::PROFILE;
     let [session, session_new] = Pool::SESSION;
     let [in_view, in_view_new] = Pool::IN_VIEW;
@@ -58,7 +55,7 @@ const WEIGHTS: [Weight; 14] = {
         of(Popular::NAME, 0.15, "popularity here"),
         of(Editorial::NAME, 0.02, "the editors' choice"),
     ]
-};
+}
 
 /// The newest items that are looked through for some that may be explored.
 const EXPLORED_NEWEST: usize = 2000;
@@ -107,7 +104,9 @@ pub fn recommend(request: &Request<'_>, shelf: &ShelfView<'_>) -> Ranking {
         aims: Aims { objectives: request.objectives, taste, now: request.now },
         exploration: exploration_of(request, shelf),
     };
-    let scorer = scorer(pools.known(rules.granted));
+    // Learned with the model, and served with it.
+    let blend = shelf.model().map_or(Blend::DEFAULT, |model| model.vectors().blend());
+    let scorer = scorer(blend, pools.known(rules.granted));
     let sources = sources_of(request, shelf, &pools);
     rank(&rules, &sources, &filters_of(request, shelf), &scorer, shelf)
 }
@@ -139,13 +138,13 @@ fn floors_of(decision: &Decision) -> Floors {
 
 /// Weighs the sources where `known` items tell of the person. What everybody likes counts as much as one item
 /// would: the more items there are, the less it is asked.
-fn scorer(known: usize) -> LinearScorer {
+fn scorer(blend: Blend, known: usize) -> LinearScorer {
     let known = u16::try_from(known).unwrap_or(u16::MAX);
     let of = |weight: Weight| match STAND_INS.contains(&weight.source) {
         true => Weight { weight: weight.weight / (1.0 + f32::from(known)), ..weight },
         false => weight,
     };
-    LinearScorer::new(WEIGHTS.map(of).to_vec())
+    LinearScorer::new(weights(blend).map(of).to_vec())
 }
 
 fn rows_of<'a>(shelf: &ShelfView<'_>, items: impl IntoIterator<Item = &'a ItemId>) -> Vec<Row> {

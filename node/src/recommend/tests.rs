@@ -45,7 +45,10 @@ fn model() -> PooledModel {
         values[known..].fill(0.0);
         Block::new(ITEMS as usize, 8, values).unwrap()
     };
-    PooledModel::new(block(1), block(2)).unwrap()
+    let first = PooledModel::new(block(1), block(2)).unwrap();
+    // A second part that tells by its length how much it says, and weights that are nobody's defaults.
+    let second = PooledModel::received(block(3), block(4)).unwrap();
+    first.joined(&second).unwrap().weighing(Blend { pooled: 1.0, spectral: 0.7, lists: 0.2 })
 }
 
 fn lists() -> ItemLists {
@@ -93,7 +96,7 @@ fn ranked(shelf: &ShelfView<'_>, history: &History, scorer: &LinearScorer) -> Ra
 fn judged(taken: &[u32]) -> Vec<(u32, f32)> {
     let (model, lists) = (model(), lists());
     let parts = Parts { pooled: Some(&model), lists: Some(&lists) };
-    let scores = Blend::DEFAULT.scores(&parts, ITEMS as usize, taken, taken);
+    let scores = model.blend().scores(&parts, ITEMS as usize, taken, taken);
     let mut best: Vec<(u32, f32)> = (0..).zip(scores).collect();
     best.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     best.truncate(20);
@@ -107,7 +110,7 @@ fn what_is_served_scores_what_is_judged() {
     let catalogue = serving();
     let shelf = catalogue.view();
     for taken in [vec![3], vec![5, 80, 200], (0..300).step_by(7).collect::<Vec<u32>>()] {
-        let ranking = ranked(&shelf, &liked(&taken), &scorer(taken.len()));
+        let ranking = ranked(&shelf, &liked(&taken), &scorer(model().blend(), taken.len()));
         let shown =
             |item: &bailiwick_core::ranking::Ranked| (shelf.number(item.row).unwrap(), item.score);
         let shown: Vec<(u32, f32)> = ranking.items.iter().map(shown).collect();
@@ -133,9 +136,31 @@ fn who_is_not_known_is_told_nothing_by_the_model() {
     let stranger = Touch { item: "gone".parse().unwrap(), weight: 1.0, at: UnixMillis(0) };
     let gone = History { explicit: vec![stranger], ..History::default() };
     for history in [History::default(), gone, liked(&[ITEMS - 1])] {
-        let ranking = ranked(&shelf, &history, &scorer(0));
+        let ranking = ranked(&shelf, &history, &scorer(Blend::DEFAULT, 0));
         assert_eq!((ranking.items.len(), ranking.faults), (0, vec![]));
     }
+}
+
+/// 10^5 events: the newest speak, all of them stay seen, and the list is as long as ever.
+#[test]
+fn a_very_long_history_is_ranked_by_its_newest() {
+    let catalogue = serving();
+    let shelf = catalogue.view();
+    let touch = |at: u32| Touch {
+        item: name(if at < 99_000 { 100 + at % 100 } else { at % 50 }),
+        weight: 1.0,
+        at: UnixMillis(at.into()),
+    };
+    let history = History { behaviour: (0..100_000).map(touch).collect(), ..History::default() };
+    let pool = Pool::profile(&shelf, &history, UnixMillis(100_000));
+    assert_eq!(pool.rows.len(), 1000);
+    assert!(pool.rows.iter().all(|(row, _)| shelf.number(*row).unwrap() < 50));
+    let ranking = ranked(&shelf, &history, &scorer(model().blend(), 1000));
+    assert_eq!((ranking.items.len(), ranking.faults.len()), (20, 0));
+    let seen = |item: &Ranked| {
+        [0..50, 100..200].iter().any(|seen| seen.contains(&shelf.number(item.row).unwrap()))
+    };
+    assert!(!ranking.items.iter().any(seen));
 }
 
 /// Tastes are read from the pools that the variant uses, and from nothing else; dislikes are no taste.
@@ -169,7 +194,7 @@ fn what_stands_in_gives_way_to_what_is_known() {
             score,
             from: None,
         };
-        let scorer = scorer(known);
+        let scorer = scorer(Blend::DEFAULT, known);
         use bailiwick_core::ranking::Scorer as _;
         (scorer.share(&told("popular", 1.0)), scorer.share(&told(Pool::PROFILE[0], 1.0)))
     };
@@ -186,7 +211,7 @@ fn what_was_seen_long_ago_stays_seen() {
     let first = judged(&[3])[0].0;
     let history = History { older: vec![name(first)], ..liked(&[3]) };
     let seen: Row = shelf.row(&name(first)).unwrap();
-    let ranking = ranked(&shelf, &history, &scorer(1));
+    let ranking = ranked(&shelf, &history, &scorer(Blend::DEFAULT, 1));
     assert!(ranking.items.iter().all(|item| item.row != seen));
 }
 

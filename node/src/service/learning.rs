@@ -9,7 +9,7 @@ use bailiwick_net::token::Scope;
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::store::control_command::Change;
 use bailiwick_proto::store::{
-    self, LearningOptions, LearningPhase, ModelManifest, RollBackModel, StartLearning,
+    self, LearningOptions, LearningPhase, ModelBlend, ModelManifest, RollBackModel, StartLearning,
 };
 use bailiwick_proto::{edge, v1};
 use futures::future::join_all;
@@ -151,8 +151,14 @@ fn told_privacy(ledger: &store::PrivacyLedger, now: UnixMillis) -> v1::PrivacyLe
     }
 }
 
+fn told_blend(blend: ModelBlend) -> v1::LearnedBlend {
+    let ModelBlend { pooled, spectral, lists, judges, ndcg, recall } = blend;
+    v1::LearnedBlend { pooled, spectral, lists, judges, ndcg, recall }
+}
+
 fn told_model(model: &ModelManifest) -> v1::LearnedModel {
     v1::LearnedModel {
+        blend: model.blend.map(told_blend),
         sha256: hex(&model.sha256),
         length: model.length,
         items: model.items,

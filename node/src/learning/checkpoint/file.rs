@@ -11,7 +11,7 @@ use crate::learning::ItemOrder;
 
 const MAGIC: &[u8; 8] = b"BWTRAIN1";
 /// The version of what follows the magic number.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes of a run's id.
 const RUN_BYTES: usize = 16;
 /// Values that are read at once.
@@ -94,7 +94,7 @@ pub(super) fn write(
     let numbers =
         [census.people, census.pairs, done.into(), short[0].to_bits(), short[1].to_bits()];
     numbers.iter().try_for_each(|number| out.write_all(&number.to_le_bytes()))?;
-    for value in values.into_iter().flatten() {
+    for value in values.iter().flat_map(|part| part.iter()) {
         out.write_all(&value.to_le_bytes())?;
     }
     out.flush()
@@ -126,7 +126,7 @@ pub(super) fn read(
     let done = u32::try_from(from.long()?);
     let done = done.map_err(|_| CheckpointError::Torn("it has too many rounds"))?;
     let short = [from.long()?, from.long()?].map(f64::from_bits);
-    let layout = options.layout(order.len());
+    let layout = options.layout(order.len(), done);
     let values = layout.into_iter().map(|count| from.values(count)).collect::<Result<_, _>>()?;
     if from.0.read(&mut [0])? != 0 {
         return Err(CheckpointError::Torn("it goes on too long"));

@@ -43,7 +43,8 @@ fn training(options: TrainingOptions, rounds: u32) -> Training {
 }
 
 fn bits(training: &Training) -> Vec<u32> {
-    training.state().values.into_iter().flatten().map(|value| value.to_bits()).collect()
+    let values = training.state().values;
+    values.iter().flat_map(|part| part.iter()).map(|value| value.to_bits()).collect()
 }
 
 /// A folder with one checkpoint, and its name.

@@ -3,16 +3,18 @@
 use bailiwick_ann::AnnError;
 use bailiwick_core::ids::{IdError, ItemId};
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{Block, LearningError, PooledModel};
+use bailiwick_core::learning::{Blend, Block, LearningError, PooledModel};
 
 use super::index;
 use crate::learning::ItemOrder;
 
 const MAGIC: &[u8; 8] = b"BWMODEL1";
 /// The version of what follows the magic number.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The first version with an index.
 const WITH_INDEX: u32 = 2;
+/// The first version with a split and a blend.
+const WITH_BLEND: u32 = 3;
 const CHECKSUM_BYTES: usize = 4;
 const VALUE_BYTES: usize = 4;
 
@@ -87,6 +89,9 @@ impl ModelFile {
         out.extend(VERSION.to_le_bytes());
         put_number(&mut out, self.order.len());
         put_number(&mut out, self.model.dimensions());
+        put_number(&mut out, self.model.split());
+        let Blend { pooled, spectral, lists } = self.model.blend();
+        [pooled, spectral, lists].iter().for_each(|weight| out.extend(weight.to_le_bytes()));
         for item in self.order.ids() {
             // At most 128 bytes.
             out.push(u8::try_from(item.as_str().len()).unwrap_or(u8::MAX));
@@ -121,6 +126,10 @@ impl ModelFile {
             return Err(ModelFileError::Newer { found: version });
         }
         let (items, dimensions) = (rest.count()?, rest.count()?);
+        let (split, blend) = match version < WITH_BLEND {
+            true => (dimensions, Blend::DEFAULT),
+            false => (rest.count()?, rest.blend()?),
+        };
         let mut ids = Vec::new();
         for _ in 0..items {
             ids.push(rest.item()?);
@@ -132,7 +141,8 @@ impl ModelFile {
         if !rest.0.is_empty() || order.ids() != ids {
             return Err(ModelFileError::Torn("its parts do not fit"));
         }
-        Ok(Self { order, model: PooledModel::received(targets, history)?, index })
+        let model = PooledModel::received(targets, history)?.split_at(split)?.weighing(blend);
+        Ok(Self { order, model, index })
     }
 }
 
@@ -155,6 +165,13 @@ impl<'a> Rest<'a> {
 
     fn count(&mut self) -> Result<usize, ModelFileError> {
         Ok(usize::try_from(self.number()?).unwrap_or(usize::MAX))
+    }
+
+    fn blend(&mut self) -> Result<Blend, ModelFileError> {
+        let mut weight = || self.number().map(f32::from_bits);
+        let blend = Blend { pooled: weight()?, spectral: weight()?, lists: weight()? };
+        let usable = Some(blend).filter(Blend::is_usable);
+        usable.ok_or(ModelFileError::Torn("its weights are none"))
     }
 
     fn item(&mut self) -> Result<ItemId, ModelFileError> {

@@ -1,4 +1,4 @@
-//! The index over the directions of a model: built once, and read by everybody else out of the model's file.
+//! The index over the target vectors of a model: built once, and read by everybody else out of the model's file.
 
 use bailiwick_ann::{AnnError, LiveIndex, Metric, Options, Space};
 use bailiwick_core::learning::PooledModel;
@@ -11,7 +11,12 @@ const MERGE_AT: usize = 131_072;
 const ROUNDING: f32 = 1e-5;
 
 fn space(model: &PooledModel) -> Result<Space, AnnError> {
-    Space::new("learned", model.dimensions(), Metric::Cosine)
+    // The first part's directions are of length 1 each; what the second one adds, it adds by its lengths too.
+    let metric = match model.split() == model.dimensions() {
+        true => Metric::Cosine,
+        false => Metric::InnerProduct,
+    };
+    Space::new("learned", model.dimensions(), metric)
 }
 
 fn options() -> Options {

@@ -1,7 +1,7 @@
 //! A model's file is whole or it is none.
 
 use bailiwick_core::ids::ItemId;
-use bailiwick_core::learning::{Block, PooledModel};
+use bailiwick_core::learning::{Blend, Block, PooledModel};
 use bailiwick_proto::store::ModelManifest;
 
 use super::*;
@@ -31,6 +31,79 @@ fn manifest(bytes: &[u8]) -> ModelManifest {
 fn a_model_survives_its_file_bit_by_bit() {
     let file = small(1);
     assert_eq!(ModelFile::decode(&file.encode()).unwrap(), file);
+}
+
+/// A second part behind the first, and weights of its own.
+fn in_two_parts() -> ModelFile {
+    let first = small(1);
+    let second = PooledModel::received(Block::seeded(7, 4, 8), Block::seeded(7, 4, 9)).unwrap();
+    let blend = Blend { pooled: 1.0, spectral: 0.25, lists: 0.4 };
+    let model = first.model.joined(&second).unwrap().weighing(blend);
+    ModelFile { model, ..first }
+}
+
+/// Both parts and the weights are in the file, so that whatever is served, or served again, has its own.
+#[test]
+fn parts_and_weights_survive_the_file() {
+    let file = in_two_parts();
+    let read = ModelFile::decode(&file.encode()).unwrap();
+    assert_eq!(read, file);
+    assert_eq!((read.model.split(), read.model.dimensions()), (8, 12));
+    assert!((read.model.blend().lists - 0.4).abs() < 1e-6);
+}
+
+/// Changes a file's bytes, and makes its checksum hold again.
+fn resealed(mut bytes: Vec<u8>, change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    bytes.truncate(bytes.len() - 4);
+    change(&mut bytes);
+    let checksum = crc32fast::hash(&bytes);
+    bytes.extend(checksum.to_le_bytes());
+    bytes
+}
+
+/// Magic number, version, items and dimensions come before split and weights.
+const SPLIT_AT: usize = 20;
+
+#[test]
+fn a_model_of_an_older_build_is_served_by_the_defaults() {
+    let bytes = resealed(small(1).encode(), |bytes| {
+        bytes.drain(SPLIT_AT..SPLIT_AT + 16);
+        bytes[8..12].copy_from_slice(&2_u32.to_le_bytes());
+    });
+    let read = ModelFile::decode(&bytes).unwrap();
+    assert_eq!(read, small(1));
+    assert_eq!(read.model.blend(), Blend::DEFAULT);
+}
+
+#[test]
+fn a_model_of_a_newer_build_and_one_of_no_weights_are_refused() {
+    let newer = resealed(small(1).encode(), |bytes| bytes[8] = 9);
+    assert!(matches!(ModelFile::decode(&newer), Err(ModelFileError::Newer { found: 9 })));
+    for weight in [f32::NAN, -1.0, 1e9] {
+        let odd = resealed(small(1).encode(), |bytes| {
+            bytes[SPLIT_AT + 8..SPLIT_AT + 12].copy_from_slice(&weight.to_le_bytes());
+        });
+        assert!(matches!(ModelFile::decode(&odd), Err(ModelFileError::Torn(_))), "{weight}");
+    }
+    let wide = resealed(small(1).encode(), |bytes| bytes[SPLIT_AT] = 9);
+    assert!(ModelFile::decode(&wide).is_err(), "a first part of more values than there are");
+}
+
+/// With two parts the greatest inner product is found, of whichever length the second is.
+#[test]
+fn the_index_of_two_parts_finds_inner_products() {
+    let file = in_two_parts().indexed().unwrap();
+    assert!(super::index::read(&file.index, &file.model).is_some());
+    assert!(super::index::read(&file.index, &small(1).model).is_none(), "of other dimensions");
+    let served = ServedModel::build(vec![1], file.clone()).unwrap();
+    let query = Block::seeded(1, 12, 77).values().to_vec();
+    let score = |number: u32| {
+        let row = file.model.targets().row(number as usize).unwrap();
+        row.iter().zip(&query).map(|(a, b)| a * b).sum::<f32>()
+    };
+    let best = (0..7).max_by(|a, b| score(*a).total_cmp(&score(*b)));
+    let hits = served.index().search(&query, 1, 16, bailiwick_ann::Filter::All).unwrap();
+    assert_eq!(hits.first().map(|hit| hit.row), best);
 }
 
 #[test]
