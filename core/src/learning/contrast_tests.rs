@@ -32,7 +32,7 @@ fn bounds(people_min: u32) -> Bounds {
 }
 
 fn round(seed: u64) -> Round {
-    Round { seed, rate: 0.7, groups: 3, form: form() }
+    Round { seed, rate: 0.7, groups: 3, form: form(), fineness: Default::default() }
 }
 
 fn model(seed: u64) -> PooledModel {

@@ -22,6 +22,7 @@ mod interactions;
 mod likeness;
 mod lists;
 mod numbers;
+mod packed;
 mod pooled;
 mod power;
 mod privacy;
@@ -42,7 +43,8 @@ pub use fixed::FixedBlock;
 pub use interactions::{Interactions, ItemScale, share};
 pub use likeness::Likeness;
 pub use lists::{ItemLists, ListOptions, Takers};
-pub use pooled::PooledModel;
+pub use packed::{Fineness, PackedShare};
+pub use pooled::{PooledModel, half, whole};
 pub use power::{Options, Rounds, Step, learn};
 pub use privacy::{Budget, DELTA, EPSILON, Noise, Rho};
 pub use round::{Form, Group, Round};
@@ -78,6 +80,9 @@ pub enum LearningError {
         /// Row of the first offender.
         row: usize,
     },
+    /// A sum of words is, or may be, another number than they say.
+    #[error("a sum does not fit its words: the round is to be asked for again, in greater steps")]
+    WentRound,
     /// There is nothing to add.
     #[error("no domain gave a part")]
     NoParts,
@@ -145,6 +150,7 @@ impl LearningError {
             | Self::NotFinite { .. }
             | Self::Bound { .. }
             | Self::State { .. } => Kind::Refused,
+            Self::WentRound => Kind::Stale,
             Self::NoParts | Self::Contributors { .. } => Kind::Unavailable,
         }
     }

@@ -1,6 +1,6 @@
 //! What is drawn for one round: the same for every domain, whoever is in which.
 
-use super::{Draws, Interactions};
+use super::{Draws, Fineness, Interactions};
 
 /// One round of the contrastive form: everything that a domain must know to give its share, but the model.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,6 +13,8 @@ pub struct Round {
     pub groups: u32,
     /// How examples are made and weighed.
     pub form: Form,
+    /// In what steps shares travel: the sums over target, and over history vectors.
+    pub fineness: [Fineness; 2],
 }
 
 /// How examples are made and weighed.

@@ -1,7 +1,9 @@
 //! Learning under way, taken apart and put together again: bit by bit what the next step needs.
 
 use super::adam::{Adam, Moments};
-use super::{Balance, Block, Census, Form, LearningError, PooledModel, Training, TrainingOptions};
+use super::{
+    Balance, Block, Census, Fineness, Form, LearningError, PooledModel, Training, TrainingOptions,
+};
 
 /// All that [`Training`] is but its options, with its values as `V`.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,6 +12,8 @@ pub struct TrainingState<V> {
     pub census: Census,
     /// Rounds done.
     pub done: u32,
+    /// In what steps the next round's shares travel, as [`Fineness::bits`].
+    pub fineness: [u8; 2],
     /// By how much the optimiser's means and squares are still short.
     pub short: [f64; 2],
     /// Values, as many each as [`TrainingOptions::layout`] says: directions, history vectors, lengths of the target
@@ -85,7 +89,8 @@ impl Training {
         }
         values.extend(self.heard.as_ref().map(Block::values));
         let short = [short.0, short.1];
-        TrainingState { census: self.census, done: self.done, short, values }
+        let fineness = self.fineness.map(Fineness::bits);
+        TrainingState { census: self.census, done: self.done, fineness, short, values }
     }
 
     /// Goes on where a training with the same options was.
@@ -99,7 +104,7 @@ impl Training {
         state: TrainingState<Vec<f32>>,
     ) -> Result<Self, LearningError> {
         options.check()?;
-        let TrainingState { census, done, short, values } = state;
+        let TrainingState { census, done, fineness, short, values } = state;
         if census.people < options.people_min.into() {
             let found = census.people as f64;
             return Err(LearningError::Contributors { found, least: options.people_min });
@@ -122,7 +127,10 @@ impl Training {
         let heard = options.budget.map(|_| block(next())).transpose()?;
         let adam = Adam { lengths, targets, history, short: (short[0], short[1]) };
         adam.check()?;
-        Ok(Self { options, census, model, adam, done, heard })
+        let [Some(targets), Some(history)] = fineness.map(Fineness::new) else {
+            return Err(wrong("its steps are none"));
+        };
+        Ok(Self { options, census, model, adam, done, heard, fineness: [targets, history] })
     }
 }
 

@@ -3,8 +3,8 @@
 use super::adam::Adam;
 use super::share::{Bounds, Counts};
 use super::{
-    Balance, Block, Budget, FixedBlock, Form, Interactions, LearningError, Noise, PooledModel,
-    Round, Share,
+    Balance, Block, Budget, Fineness, FixedBlock, Form, Interactions, LearningError, Noise,
+    PooledModel, Round, Share,
 };
 
 /// How to learn. The defaults are one setting for every catalogue, chosen on held-out parts of the train
@@ -90,6 +90,13 @@ impl TrainingOptions {
         self.noise().map_or(0.0, |noise| part(noise).deviation(sensitivity))
     }
 
+    /// In what steps shares travel under noise, which no coordinator has a say in; none without noise, where they
+    /// follow from sums.
+    #[must_use]
+    pub fn fineness(&self) -> Option<[Fineness; 2]> {
+        self.budget.map(|_| [Fineness::under(self.deviation(|whole| whole)); 2])
+    }
+
     pub(super) fn check(&self) -> Result<(), LearningError> {
         let counts = [
             ("dimensions", self.dimensions),
@@ -127,6 +134,7 @@ pub struct Training {
     pub(super) done: u32,
     /// Under noise: the sum of all sums over history vectors.
     pub(super) heard: Option<Block>,
+    pub(super) fineness: [Fineness; 2],
 }
 
 /// Deviations by which what is heard of an item must be more than noise, for the item to be known.
@@ -224,13 +232,20 @@ impl Training {
         let model = PooledModel::new(vectors.clone(), vectors)?;
         let adam = Adam::new(model.targets().shape());
         let heard = options.budget.map(|_| Block::zeros(items, options.dimensions));
-        Ok(Self { options, census, model, adam, done: 0, heard })
+        let fineness = options.fineness().unwrap_or_default();
+        Ok(Self { options, census, model, adam, done: 0, heard, fineness })
     }
 
-    /// The model as it is: what shares are computed by.
+    /// The model as it is.
     #[must_use]
     pub fn model(&self) -> &PooledModel {
         &self.model
+    }
+
+    /// What shares are computed by: the model with values of 16 bits, which all domains have bit by bit.
+    #[must_use]
+    pub fn asked(&self) -> PooledModel {
+        self.model.halved()
     }
 
     /// Rounds done, and rounds there will be.
@@ -253,6 +268,7 @@ impl Training {
             },
             groups: u32::try_from(examples.div_ceil(group_examples)).unwrap_or(u32::MAX),
             form,
+            fineness: self.fineness,
         })
     }
 
@@ -287,8 +303,32 @@ impl Training {
         // Under noise the number of examples is a guess; everybody gives one.
         let examples = self.options.budget.map_or(counts.examples, |_| self.census.people as f64);
         self.adam.step(&mut self.model, total, examples, rate);
+        self.follow(total);
         self.done = self.done.saturating_add(1);
         Ok(counts)
+    }
+
+    /// Chooses the steps of the next round by the greatest numbers of this one. Under noise they stay as they are.
+    fn follow(&mut self, total: &Share) {
+        if self.options.budget.is_none() {
+            let [targets, history, _] = total.blocks();
+            self.fineness = [targets, history].map(|block| Fineness::after(block.greatest()));
+        }
+    }
+
+    /// Makes steps greater after a sum that went round ([`LearningError::WentRound`]); the round can be asked for
+    /// again then.
+    ///
+    /// # Errors
+    /// [`LearningError::WentRound`] where there are no greater ones, or where noise says how great they are: then so
+    /// many people can't be summed, or a domain lies.
+    pub fn coarsen(&mut self) -> Result<(), LearningError> {
+        let coarser = self.fineness.map(|fineness| fineness.coarser().unwrap_or(fineness));
+        if self.options.budget.is_some() || coarser == self.fineness {
+            return Err(LearningError::WentRound);
+        }
+        self.fineness = coarser;
+        Ok(())
     }
 
     /// The step of this round: up over the first rounds, then down in a line.
@@ -332,8 +372,14 @@ pub fn train(
     let census = domains.iter().map(Census::of).fold(Census { people: 0, pairs: 0 }, Census::plus);
     let mut training = Training::start(options, items, census)?;
     while let Some(round) = training.round() {
-        let total = sum(&round, training.model())?;
-        let counts = training.advance(&total)?;
+        let counts = match sum(&round, &training.asked()) {
+            Ok(total) => training.advance(&total)?,
+            Err(LearningError::WentRound) => {
+                training.coarsen()?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let (done, of) = training.progress();
         progress(done, of, counts);
     }

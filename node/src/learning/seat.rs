@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bailiwick_core::ids::{DomainId, NodeName};
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{PooledModel, Round};
+use bailiwick_core::learning::{Fineness, PooledModel, Round};
 use bailiwick_net::{AnySender, FrameReceiver, Lane, LaneKind};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::peer::learn_ask::Ask;
@@ -17,7 +17,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use tokio::time::timeout;
 
-use super::learner::{FORMAT, Learner, SESSION};
+use super::learner::{Learner, SESSION, SESSION_FORMAT};
 use super::speaker::{Session, Speaker};
 use super::wire::ArrivingShare;
 use super::{Attempt, ItemOrder, MaskedShare};
@@ -131,7 +131,7 @@ impl Seat {
                 Holder::There { tx, rx } => {
                     let census = LearnCensus { round: at.round, attempt: at.attempt };
                     ask(tx, Ask::Census(census)).await?;
-                    masked(rx, &self.domain, at, (0, 1)).await
+                    masked(rx, &self.domain, at, (0, 1), Default::default()).await
                 }
             }
         };
@@ -152,7 +152,8 @@ impl Seat {
                     for part in &work.parts {
                         ask(tx, Ask::Model(part.clone())).await?;
                     }
-                    masked(rx, &self.domain, work.at, self.shape).await
+                    let fineness = work.round.fineness;
+                    masked(rx, &self.domain, work.at, self.shape, fineness).await
                 }
             }
         };
@@ -204,19 +205,21 @@ fn begin(beginning: &Beginning) -> LearnBegin {
 
 fn round(work: &RoundWork) -> LearnRound {
     let Attempt { round, attempt } = work.at;
-    let Round { seed, rate, groups, .. } = work.round;
-    LearnRound { round, attempt, seed, rate, groups, people: work.people }
+    let Round { seed, rate, groups, fineness, .. } = work.round;
+    let [fineness_targets, fineness_history] = fineness.map(|steps| steps.bits().into());
+    let people = work.people;
+    LearnRound { round, attempt, seed, rate, groups, people, fineness_targets, fineness_history }
 }
 
 async fn ask(tx: &mut AnySender, ask: Ask) -> Result<(), Failure> {
-    let sent = tx.send(&LearnAsk { format: FORMAT, ask: Some(ask) }).await;
+    let sent = tx.send(&LearnAsk { format: SESSION_FORMAT, ask: Some(ask) }).await;
     sent.map_err(|error| lost(&error))
 }
 
 async fn next(rx: &mut FrameReceiver) -> Result<Tell, Failure> {
     let frame = rx.recv().await.map_err(|error| lost(&error))?;
     let frame = frame.ok_or_else(|| lost(&"it ended the session"))?;
-    let told = LearnTell::decode(frame).ok().filter(|told| told.format == FORMAT);
+    let told = LearnTell::decode(frame).ok().filter(|told| told.format == SESSION_FORMAT);
     let told = told.and_then(|told| told.tell);
     told.ok_or_else(|| Failure::new(Kind::Refused, "its answer can't be read"))
 }
@@ -233,8 +236,9 @@ async fn masked(
     from: &DomainId,
     at: Attempt,
     shape: (usize, usize),
+    fineness: [Fineness; 2],
 ) -> Result<MaskedShare, Failure> {
-    let mut arriving = ArrivingShare::of(shape);
+    let mut arriving = ArrivingShare::of(shape, fineness);
     while arriving.is_missing() {
         match next(rx).await? {
             Tell::Masked(part) => arriving.take(&part)?,

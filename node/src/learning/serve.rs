@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bailiwick_core::ids::ItemId;
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::Round;
+use bailiwick_core::learning::{Fineness, Round};
 use bailiwick_net::{AnySender, FrameReceiver, Peer};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::peer::learn_ask::Ask;
@@ -13,7 +13,7 @@ use bailiwick_proto::peer::learn_tell::Tell;
 use bailiwick_proto::peer::{LearnAsk, LearnBegin, LearnReady, LearnRound, LearnTell};
 use prost::Message as _;
 
-use super::learner::{FORMAT, Learner};
+use super::learner::{Learner, SESSION_FORMAT};
 use super::speaker::{Session, Speaker};
 use super::wire::{ArrivingModel, share_parts};
 use super::{Attempt, ItemOrder, MaskedShare};
@@ -32,14 +32,15 @@ async fn next(rx: &mut FrameReceiver) -> Result<Option<Ask>, Failure> {
     let frame = frame.map_err(|error| Failure::new(error.kind(), error.to_string()))?;
     let Some(frame) = frame else { return Ok(None) };
     let message = LearnAsk::decode(frame).map_err(|error| invalid(error.to_string()))?;
-    if message.format != FORMAT {
-        return Err(invalid(format!("format {} is not known, {FORMAT} is", message.format)));
+    if message.format != SESSION_FORMAT {
+        let found = message.format;
+        return Err(invalid(format!("format {found} is not known, {SESSION_FORMAT} is")));
     }
     message.ask.map(Some).ok_or_else(|| invalid("nothing is asked"))
 }
 
 async fn tell(tx: &mut AnySender, tell: Tell) -> Result<(), Failure> {
-    let sent = tx.send(&LearnTell { format: FORMAT, tell: Some(tell) }).await;
+    let sent = tx.send(&LearnTell { format: SESSION_FORMAT, tell: Some(tell) }).await;
     sent.map_err(|error| Failure::new(error.kind(), error.to_string()))
 }
 
@@ -92,6 +93,7 @@ impl Learner {
                     let round = round_of(&asked, &speaker)?;
                     let share = speaker.share(at, round, model, asked.people).await?;
                     tell_share(tx, &share).await?;
+                    speaker.sent(share);
                 }
                 Ask::Begin(_) | Ask::Items(_) | Ask::Model(_) => {
                     return Err(invalid("this was not due"));
@@ -123,7 +125,13 @@ fn round_of(asked: &LearnRound, speaker: &Speaker) -> Result<Round, Failure> {
     if !(0.0..=1.0).contains(&asked.rate) || asked.groups == 0 || asked.groups > GROUPS_MAX {
         return Err(invalid("the round's rate or groups are out of bounds"));
     }
-    Ok(Round { seed: asked.seed, rate: asked.rate, groups: asked.groups, form: speaker.form() })
+    let fineness = [asked.fineness_targets, asked.fineness_history]
+        .map(|bits| u8::try_from(bits).ok().and_then(Fineness::new));
+    let [Some(targets), Some(history)] = fineness else {
+        return Err(invalid("the round's steps are out of bounds"));
+    };
+    let (seed, rate, groups, form) = (asked.seed, asked.rate, asked.groups, speaker.form());
+    Ok(Round { seed, rate, groups, form, fineness: [targets, history] })
 }
 
 async fn items(rx: &mut FrameReceiver, count: u32) -> Result<ItemOrder, Failure> {
