@@ -14,7 +14,7 @@ use crate::data::Split;
 use crate::dev::Temporary;
 
 /// People who are loaded at one time: what comes to a group together is made durable together.
-const PEOPLE_AT_ONCE: usize = 64;
+const PEOPLE_AT_ONCE: usize = 128;
 /// Items of one upload, and events of one request.
 const ITEMS_AT_ONCE: usize = 1000;
 const EVENTS_AT_ONCE: usize = 500;

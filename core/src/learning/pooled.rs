@@ -5,6 +5,7 @@ use super::{Block, LearningError};
 
 /// The nearest of the values whose lower 16 bits are 0, as its upper ones; half to even. (A bfloat16.)
 #[must_use]
+#[inline]
 pub fn half(value: f32) -> u16 {
     let bits = value.to_bits();
     let odd = (bits >> 16) & 1;
@@ -14,6 +15,7 @@ pub fn half(value: f32) -> u16 {
 
 /// The value that these upper bits are of.
 #[must_use]
+#[inline]
 pub fn whole(half: u16) -> f32 {
     f32::from_bits(u32::from(half) << 16)
 }

@@ -53,6 +53,8 @@ pub(super) struct Seat {
     node: NodeName,
     shape: (usize, usize),
     holder: Holder,
+    /// What was allocated for the share before.
+    room: [Vec<u32>; 2],
 }
 
 enum Holder {
@@ -99,7 +101,7 @@ impl Seat {
         let shape = (beginning.order.len(), beginning.dimensions);
         let (domain, node) = (domain.clone(), node.clone());
         match begun {
-            Ok(holder) => Ok(Self { domain, node, shape, holder }),
+            Ok(holder) => Ok(Self { domain, node, shape, holder, room: Default::default() }),
             Err(failure) => Err(SeatError { domain, node, failure }),
         }
     }
@@ -131,7 +133,8 @@ impl Seat {
                 Holder::There { tx, rx } => {
                     let census = LearnCensus { round: at.round, attempt: at.attempt };
                     ask(tx, Ask::Census(census)).await?;
-                    masked(rx, &self.domain, at, (0, 1), Default::default()).await
+                    let form = ((0, 1), Default::default());
+                    masked(rx, &self.domain, at, form, Default::default()).await
                 }
             }
         };
@@ -152,13 +155,22 @@ impl Seat {
                     for part in &work.parts {
                         ask(tx, Ask::Model(part.clone())).await?;
                     }
-                    let fineness = work.round.fineness;
-                    masked(rx, &self.domain, work.at, self.shape, fineness).await
+                    let form = (self.shape, work.round.fineness);
+                    let room = std::mem::take(&mut self.room);
+                    masked(rx, &self.domain, work.at, form, room).await
                 }
             }
         };
         let told = timeout(STEP_WITHIN, told).await.unwrap_or_else(|_| Err(late()));
         told.map_err(|failure| self.named(failure))
+    }
+
+    /// Takes back the room of a share that was added up.
+    pub(super) fn added(&mut self, share: MaskedShare) {
+        match &mut self.holder {
+            Holder::Here(speaker) => speaker.sent(share),
+            Holder::There { .. } => self.room = share.into_words(),
+        }
     }
 
     /// Ends the session in order.
@@ -235,10 +247,10 @@ async fn masked(
     rx: &mut FrameReceiver,
     from: &DomainId,
     at: Attempt,
-    shape: (usize, usize),
-    fineness: [Fineness; 2],
+    (shape, fineness): ((usize, usize), [Fineness; 2]),
+    room: [Vec<u32>; 2],
 ) -> Result<MaskedShare, Failure> {
-    let mut arriving = ArrivingShare::of(shape, fineness);
+    let mut arriving = ArrivingShare::of(shape, fineness, room);
     while arriving.is_missing() {
         match next(rx).await? {
             Tell::Masked(part) => arriving.take(&part)?,

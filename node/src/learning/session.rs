@@ -219,7 +219,7 @@ impl Lead {
         let shares = try_join_all(seats.iter_mut().map(|seat| seat.share(&work))).await?;
         let shape = work.model.targets().shape();
         let total = sum(at, domains, shape, round.fineness, &shares)?;
-        drop(shares);
+        seats.iter_mut().zip(shares).for_each(|(seat, share)| seat.added(share));
         if !self.advance(total).await? {
             return Ok(true);
         }

@@ -57,9 +57,17 @@ struct Arriving<T> {
 }
 
 impl<T> Arriving<T> {
-    /// What is announced is not believed: memory grows with what comes.
     fn new(wanted: impl IntoIterator<Item = usize>) -> Self {
-        Self { blocks: wanted.into_iter().map(|values| (values, Vec::new())).collect() }
+        Self::within(wanted.into_iter().map(|values| (values, Vec::new())))
+    }
+
+    /// In rooms that there are already.
+    fn within(wanted: impl IntoIterator<Item = (usize, Vec<T>)>) -> Self {
+        let empty = |(values, mut room): (usize, Vec<T>)| {
+            room.clear();
+            (values, room)
+        };
+        Self { blocks: wanted.into_iter().map(empty).collect() }
     }
 
     fn is_missing(&self) -> bool {
@@ -79,6 +87,9 @@ impl<T> Arriving<T> {
             let words = format!("a part of {} bytes came, {left} values were due", part.len());
             return Err(refused(words));
         }
+        // At once, since growing would copy it; a block is asked for only when its first part is there, and how many
+        // values it has follows from the items that both sides know.
+        values.reserve_exact(left);
         values.extend(came.iter().map(|bytes| value(*bytes)));
         Ok(())
     }
@@ -97,11 +108,16 @@ pub(super) struct ArrivingShare {
 }
 
 impl ArrivingShare {
-    /// Of `items` x `dimensions`, in these steps.
-    pub(super) fn of((items, dimensions): (usize, usize), fineness: [Fineness; 2]) -> Self {
+    /// Of `items` x `dimensions`, in these steps and in room that there is already.
+    pub(super) fn of(
+        (items, dimensions): (usize, usize),
+        fineness: [Fineness; 2],
+        room: [Vec<u32>; 2],
+    ) -> Self {
         let block = items.saturating_mul(dimensions);
+        let words = Arriving::within(room.map(|room| (block, room)));
         let numbers = Arriving::new([PackedShare::numbers_count()]);
-        Self { shape: (items, dimensions), fineness, words: Arriving::new([block; 2]), numbers }
+        Self { shape: (items, dimensions), fineness, words, numbers }
     }
 
     pub(super) fn is_missing(&self) -> bool {
