@@ -316,13 +316,13 @@ mod tests {
         share
     }
 
-    fn near(a: &Share, b: &Share, fineness: [Fineness; 2], shares: f32) -> bool {
+    /// Whether two sums of so many shares differ by no more than half a step each.
+    fn near(a: &Share, b: &Share, fineness: [Fineness; 2], shares: u64) -> bool {
         let blocks = a.blocks().into_iter().zip(b.blocks()).zip(fineness);
         let mut near = a.counts() == b.counts();
         for ((a, b), fineness) in blocks {
-            let most = shares * 0.501 / 2.0_f32.powi(fineness.bits().into());
-            let (a, b) = (a.scaled(1.0), b.scaled(1.0));
-            near &= a.values().iter().zip(b.values()).all(|(a, b)| (a - b).abs() <= most);
+            let most = shares << fineness.cut() >> 1;
+            near &= a.steps().iter().zip(b.steps()).all(|(a, b)| a.abs_diff(*b) <= most);
         }
         near
     }
@@ -353,7 +353,7 @@ mod tests {
                 block.scaled(1.0).values().iter().all(|v| f64::from(v.abs()) < most * 0.999)
             });
             match sum.unpacked() {
-                Ok(found) => prop_assert!(near(&found, &whole, fineness, 3.0), "a wrong sum was believed"),
+                Ok(found) => prop_assert!(near(&found, &whole, fineness, 3), "a wrong sum was believed"),
                 Err(error) => {
                     prop_assert_eq!(error, LearningError::WentRound);
                     prop_assert!(!fits, "a sum that fits was refused");
@@ -381,15 +381,16 @@ mod tests {
         whole.add_target(1, &[0.0, -130.0, 0.0, 0.0, 0.0], 1.0);
         assert_eq!(whole.packed(fineness).unpacked(), Err(LearningError::WentRound));
         let coarser = fineness.map(|fineness| fineness.coarser().unwrap());
-        assert!(near(&whole.packed(coarser).unpacked().unwrap(), &whole, coarser, 1.0));
+        assert!(near(&whole.packed(coarser).unpacked().unwrap(), &whole, coarser, 1));
     }
 
     #[test]
     fn steps_under_noise_are_a_small_part_of_it() {
         for deviation in [0.7, 2.9, 17.25, 900.0] {
-            let step = 2.0_f64.powi(-i32::from(Fineness::under(deviation).bits()));
-            let part = step / deviation;
-            assert!(part <= 1.0 / 512.0 && part > 1.0 / 4096.0, "{deviation}: {step}");
+            let fineness = Fineness::under(deviation);
+            let part = 2.0_f64.powi(-i32::from(fineness.bits())) / deviation;
+            let coarse = part > 1.0 / 4096.0 || fineness == Fineness::COARSEST;
+            assert!(part <= 1.0 / 512.0 && coarse, "{deviation}: {part}");
         }
     }
 
