@@ -28,31 +28,11 @@ impl Round {
         groups: impl IntoIterator<Item = &'a Group>,
     ) -> Result<Share, LearningError> {
         let (items, dimensions) = model.targets().shape();
-        self.share_into(people, model, groups, Share::zeros(items, dimensions))
-    }
-
-    /// As [`Round::share`], in the room of a share that is done with: a share is as large as the model, and room that is
-    /// asked of the system anew for every round costs as much as a part of the gradient.
-    ///
-    /// # Errors
-    /// As [`Round::share`].
-    pub fn share_into<'a>(
-        &self,
-        people: &Interactions,
-        model: &PooledModel,
-        groups: impl IntoIterator<Item = &'a Group>,
-        room: Share,
-    ) -> Result<Share, LearningError> {
-        let (items, dimensions) = model.targets().shape();
         if people.items() != items {
             let found = (people.items(), dimensions);
             return Err(LearningError::Shape { found, expected: (items, dimensions) });
         }
-        let mut share = match room.shape() == (items, dimensions) {
-            true => room,
-            false => Share::zeros(items, dimensions),
-        };
-        share.clear();
+        let mut share = Share::zeros(items, dimensions);
         for group in groups {
             let drawn = self.negatives(group, items);
             let work =

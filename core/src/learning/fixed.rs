@@ -90,11 +90,6 @@ impl FixedBlock {
         widest(Greatest(&self.steps))
     }
 
-    /// Makes all numbers 0.
-    pub(super) fn clear(&mut self) {
-        self.steps.fill(0);
-    }
-
     /// How many numbers there are.
     pub(super) fn numbers(&self) -> f64 {
         self.steps.len() as f64

@@ -147,11 +147,6 @@ impl Share {
         self.counts.forget(LOSS);
     }
 
-    /// Nothing again, in the room that it has.
-    pub(super) fn clear(&mut self) {
-        self.blocks_mut().into_iter().for_each(FixedBlock::clear);
-    }
-
     pub(super) fn history(&self) -> &FixedBlock {
         &self.history
     }

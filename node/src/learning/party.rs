@@ -1,7 +1,7 @@
 //! A domain's side of a session: its people, and the masks that all that leaves it is under.
 
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{Interactions, PooledModel, Round, Share};
+use bailiwick_core::learning::{Interactions, PooledModel, Round};
 use bailiwick_core::pinned::{PinRefusal, Pinned, Standpoint};
 
 use super::{Allowance, Attempt, MaskedShare, PairMasks, SumError, Terms, Unpaid};
@@ -46,14 +46,8 @@ pub struct Party {
     terms: Terms,
     allowance: Option<Allowance>,
     masks: Option<PairMasks>,
-    room: Room,
-}
-
-/// What was allocated for the round before: shares are as large as the model.
-#[derive(Debug)]
-struct Room {
-    share: Share,
-    words: [Vec<u32>; 2],
+    /// What was allocated for the words of the share before: they are as large as the model.
+    room: [Vec<u32>; 2],
 }
 
 impl Party {
@@ -66,7 +60,7 @@ impl Party {
         terms: Terms,
         allowance: Option<Allowance>,
     ) -> Self {
-        let room = Room { share: Share::zeros(0, 1), words: Default::default() };
+        let room = Default::default();
         Self { people, here, terms, allowance, masks: None, room }
     }
 
@@ -118,17 +112,16 @@ impl Party {
         let masks = self.masks.as_mut().ok_or(PartyError::NoMasks)?;
         let people = self.people.open(&self.here)?;
         let groups = round.groups(people);
-        let room = std::mem::replace(&mut self.room.share, Share::zeros(0, 1));
-        let share = round.share_into(people, model, &groups, room);
-        let mut share = share.map_err(SumError::from)?;
+        let mut share = round.share(people, model, &groups).map_err(SumError::from)?;
         self.terms.apply(&mut share, people, all);
-        let packed = share.packed_into(round.fineness, std::mem::take(&mut self.room.words));
-        self.room.share = share;
+        let packed = share.packed_into(round.fineness, std::mem::take(&mut self.room));
+        // It has twice the bytes of what travels, and masking takes a while.
+        drop(share);
         Ok(masks.mask(at, packed)?)
     }
 
     /// Takes back the room of a share that was sent.
     pub(super) fn sent(&mut self, share: MaskedShare) {
-        self.room.words = share.into_words();
+        self.room = share.into_words();
     }
 }
