@@ -24,6 +24,12 @@ use crate::trust::Credentials;
 const HEADER_BYTES: usize = 5;
 /// Room that is made for a frame when its length is known, at most.
 const AHEAD_BYTES: usize = 1 << 20;
+/// Bytes of a datagram that are tried, from 1,200 upwards: most networks bear 1,452, and inside a data centre or a machine
+/// a packet of several times that costs as much as a small one.
+const DATAGRAM_BYTES_MAX: u16 = 6500;
+/// quinn hands the system ten datagrams at one time, which then must fit one of the greatest: the system refuses more, and
+/// quinn takes that for a loss on the way.
+const _: () = assert!(10 * DATAGRAM_BYTES_MAX as usize <= 65_507);
 /// Bytes read from a stream at one time.
 const CHUNK_BYTES: usize = 256 << 10;
 const CLOSED: quinn::VarInt = quinn::VarInt::from_u32(0);
@@ -142,9 +148,12 @@ impl QuicTransport {
 fn transport_config(config: &QuicConfig) -> Result<quinn::TransportConfig, QuicError> {
     let idle = quinn::IdleTimeout::try_from(config.idle_timeout)
         .map_err(|error| QuicError::Config(error.to_string()))?;
+    let mut mtu = quinn::MtuDiscoveryConfig::default();
+    mtu.upper_bound(DATAGRAM_BYTES_MAX);
     let mut transport = quinn::TransportConfig::default();
     transport
         .max_idle_timeout(Some(idle))
+        .mtu_discovery_config(Some(mtu))
         .keep_alive_interval(Some(config.idle_timeout / 3))
         .max_concurrent_bidi_streams(config.streams_max.into())
         .max_concurrent_uni_streams(0_u32.into())
@@ -165,6 +174,8 @@ fn endpoint_config(own: &Credentials) -> Result<quinn::EndpointConfig, QuicError
     );
     let reset = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
     let mut config = quinn::EndpointConfig::new(Arc::new(reset));
+    let bytes = config.max_udp_payload_size(DATAGRAM_BYTES_MAX).map(drop);
+    bytes.map_err(|error| QuicError::Config(error.to_string()))?;
     config.cid_generator(|| Box::new(RandomIds(SystemRandom::new())));
     Ok(config)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bailiwick_core::ids::{Jurisdiction, Subject};
 use bailiwick_core::policy::AgeBand;
@@ -11,16 +11,17 @@ use bailiwick_proto::v1;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::runtime::Runtime;
 
-use super::learned::{Cost, FULL, memory_peak_bytes};
+use super::learned::{Cost, FULL, MODEL_BYTES, SHARE_BYTES, memory_peak_bytes};
 use super::load::{self, patiently};
+use super::times::{Stopwatch, Times};
 use super::{EvalArgs, EvalError, Slates};
 use crate::client::Client;
 use crate::data::Split;
 use crate::dev::Temporary;
 use crate::learn;
 
-/// People who are loaded, or asked for, at one time.
-pub(super) const PEOPLE_AT_ONCE: usize = 16;
+/// People who are asked for at one time.
+const PEOPLE_AT_ONCE: usize = 16;
 /// Of one request; the machine is busy with all nodes at once.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 /// Items of a history that stand for a session.
@@ -32,7 +33,7 @@ pub(super) struct Taught<'a> {
     cluster: Temporary,
     clients: Vec<Edge>,
     split: &'a Split,
-    pub(super) learn_seconds: f64,
+    pub(super) times: Times,
     pub(super) cost: Cost,
 }
 
@@ -87,10 +88,11 @@ impl<'a> Taught<'a> {
         let cluster = runtime.block_on(Temporary::start())?;
         let clients = edges(&cluster)?;
         say("the cluster is ready");
-        let began = Instant::now();
+        let loading = Stopwatch::start();
         runtime.block_on(load::load(&cluster, &clients, split, say))?;
-        say(&format!("loaded in {:.0} s", began.elapsed().as_secs_f64()));
-        let began = Instant::now();
+        let load = loading.took();
+        say(&format!("loaded in {load}"));
+        let learning = Stopwatch::start();
         let request = v1::StartLearningRequest {
             rounds: args.rounds,
             dimensions: args.dimensions,
@@ -98,9 +100,11 @@ impl<'a> Taught<'a> {
         };
         let operator = operator(&cluster, &clients)?;
         let status = runtime.block_on(learn::run(&operator, &request, &mut *say))?;
-        let learn_seconds = began.elapsed().as_secs_f64();
+        let learn = learning.took();
+        say(&format!("learned in {learn}"));
+        let times = Times { load: Some(load), learn, ask: None };
         let cost = cost(split, &status);
-        Ok(Self { runtime, cluster, clients, split, learn_seconds, cost })
+        Ok(Self { runtime, cluster, clients, split, times, cost })
     }
 
     /// Every way of asking that is judged.
@@ -218,8 +222,8 @@ fn cost(split: &Split, status: &v1::LearningStatus) -> Cost {
         .saturating_mul(u64::from(model.rounds));
     Cost {
         rounds: model.rounds,
-        sent_bytes: values.saturating_mul(8),
-        received_bytes: values.saturating_mul(4),
+        sent_bytes: values.saturating_mul(SHARE_BYTES),
+        received_bytes: values.saturating_mul(MODEL_BYTES),
         memory_peak_bytes: memory_peak_bytes(),
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use bailiwick_core::learning::{
-    Balance, Blend, Census, Counts, Interactions, ItemLists, LearningError, ListOptions, Parts,
-    PooledModel, Round, Share, Takers, TrainingOptions, train,
+    Balance, Blend, Census, Counts, Interactions, ItemLists, LearningError, ListOptions,
+    PackedShare, Parts, PooledModel, Round, Share, Takers, TrainingOptions, train,
 };
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng as _;
@@ -23,6 +23,10 @@ pub(super) const FULL: &str = "profile_std";
 
 /// Items of a history that stand for a session.
 const SESSION: usize = 3;
+
+/// Bytes of a number of a share, and of a value of a model, as they travel.
+pub(super) const SHARE_BYTES: u64 = 4;
+pub(super) const MODEL_BYTES: u64 = 2;
 
 /// What learning costs between domains.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -190,7 +194,7 @@ impl Learned {
     }
 }
 
-/// The sum of all domains' shares, each domain's groups spread over the threads.
+/// The sum of all domains' shares as they travel, each domain's groups spread over the threads.
 fn summed(
     domains: &[Interactions],
     round: &Round,
@@ -198,7 +202,9 @@ fn summed(
     balance: Balance,
     threads: usize,
 ) -> Result<Share, LearningError> {
-    let mut total: Option<Share> = None;
+    let (items, dimensions) = model.targets().shape();
+    let shape = round.share_shape(items, dimensions);
+    let mut total = PackedShare::zeros(shape, round.fineness);
     let all = domains.iter().map(|people| Census::of(people).people).sum();
     for people in domains {
         let groups = round.groups(people);
@@ -212,12 +218,9 @@ fn summed(
         let mut own = shares.next().ok_or(LearningError::NoParts)??;
         shares.try_for_each(|share| own.add(&share?))?;
         own.weigh(balance.weight(Census::of(people).people, all, domains.len()));
-        match &mut total {
-            Some(total) => total.add(&own)?,
-            None => total = Some(own),
-        }
+        total.add(&own.packed(round.fineness))?;
     }
-    total.ok_or(LearningError::NoParts)
+    total.unpacked()
 }
 
 /// The noise that the domains would add, drawn from the evaluation's seed so that it can be run again.
@@ -254,14 +257,18 @@ fn lists_of(people: &Interactions, threads: usize) -> Result<ItemLists, EvalErro
 }
 
 impl Cost {
+    /// The same, with the most memory so far.
+    pub(super) fn up_to_now(self) -> Self {
+        Self { memory_peak_bytes: memory_peak_bytes(), ..self }
+    }
+
     fn of(items: usize, training: &TrainingOptions) -> Self {
         let values = (items as u64).saturating_mul(training.dimensions as u64).saturating_mul(2);
         let values = values.saturating_mul(training.rounds.into());
         Self {
             rounds: training.rounds,
-            // Shares hold 8 bytes a number, models 4.
-            sent_bytes: values.saturating_mul(8),
-            received_bytes: values.saturating_mul(4),
+            sent_bytes: values.saturating_mul(SHARE_BYTES),
+            received_bytes: values.saturating_mul(MODEL_BYTES),
             memory_peak_bytes: memory_peak_bytes(),
         }
     }

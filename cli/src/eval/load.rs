@@ -8,11 +8,13 @@ use bailiwick_proto::v1;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::EvalError;
-use super::cluster::{DEADLINE, Edge, PEOPLE_AT_ONCE, edge_of, id, operator, subject};
+use super::cluster::{DEADLINE, Edge, edge_of, id, operator, subject};
 use crate::client::Client;
 use crate::data::Split;
 use crate::dev::Temporary;
 
+/// People who are loaded at one time: what comes to a group together is made durable together.
+const PEOPLE_AT_ONCE: usize = 128;
 /// Items of one upload, and events of one request.
 const ITEMS_AT_ONCE: usize = 1000;
 const EVENTS_AT_ONCE: usize = 500;

@@ -1,8 +1,8 @@
 //! `bailiwick eval`: how good and how fair the slates are, on a public split into train and test.
 //!
-//! Whoever makes slates is behind [`Slates`]: here a model that is learned in this process, pooled or
-//! domain by domain; a running cluster can be asked through the same trait. What is judged, and how, is the
-//! same for all (`metrics`).
+//! Whoever makes slates is behind [`Slates`]: a cluster of real parts, started for this, that is asked through its public
+//! API; or a model that is learned in this process, pooled or domain by domain. What is judged, and how, is the same for
+//! all (`metrics`).
 
 mod against;
 mod aims;
@@ -21,6 +21,7 @@ mod report;
 mod slates;
 mod stand;
 mod sweep;
+mod times;
 
 pub use against::{Against, Beside, Difference};
 pub use aims::{AimCurves, AimPoint};
@@ -31,17 +32,20 @@ pub use private::{Privacy, PrivacyPoint};
 pub use report::{DomainFigures, EvalReport, VariantFigures};
 pub use slates::Slates;
 pub use sweep::{Point, Sweep};
+pub use times::Took;
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
 use crate::data::Split;
 use cluster::Taught;
 use learned::Learned;
 use metrics::Judge;
+use times::{Stopwatch, Times};
 
 /// Length of the slates that are judged.
 pub const AT: usize = 20;
+/// Slates after which an evaluation says how far it is.
+const SAID_EVERY: usize = 5000;
 
 /// Learns from the split's train side and judges every variant. `say` hears how far it is, in sentences for
 /// people.
@@ -58,24 +62,46 @@ pub fn run(args: &EvalArgs, mut say: impl FnMut(&str)) -> Result<EvalReport, Eva
     if judge.people().is_empty() {
         return Err(EvalError::NoTest);
     }
-    if args.cluster {
-        let taught = Taught::from(&split, args, &mut say)?;
-        let figures = judged(args, &split, &judge, taught.variants(), &mut say)?;
-        let report = EvalReport::new(args, taught.learn_seconds, taught.cost, figures);
-        taught.stop();
-        return Ok(report);
+    match args.is_in_process() {
+        true => in_process(args, &split, &judge, &mut say),
+        false => through_cluster(args, &split, &judge, &mut say),
     }
-    let started = Instant::now();
-    let learned = Learned::from(&split, args, &mut say)?;
-    let learn_seconds = started.elapsed().as_secs_f64();
-    say(&format!("learned in {learn_seconds:.0} s"));
-    let figures = judged(args, &split, &judge, learned.variants(&split), &mut say)?;
-    let mut report = EvalReport::new(args, learn_seconds, learned.cost(), figures);
+}
+
+fn through_cluster(
+    args: &EvalArgs,
+    split: &Split,
+    judge: &Judge<'_>,
+    say: &mut impl FnMut(&str),
+) -> Result<EvalReport, EvalError> {
+    let taught = Taught::from(split, args, say)?;
+    let asked = Stopwatch::start();
+    let figures = judged(args, split, judge, taught.variants(), say)?;
+    let times = Times { ask: Some(asked.took()), ..taught.times };
+    // Of asking too.
+    let cost = taught.cost.up_to_now();
+    let report = EvalReport::new(args, times, cost, figures);
+    taught.stop();
+    Ok(report)
+}
+
+fn in_process(
+    args: &EvalArgs,
+    split: &Split,
+    judge: &Judge<'_>,
+    say: &mut impl FnMut(&str),
+) -> Result<EvalReport, EvalError> {
+    let learning = Stopwatch::start();
+    let learned = Learned::from(split, args, say)?;
+    let times = Times { learn: learning.took(), load: None, ask: None };
+    say(&format!("learned in {:.0} s", times.learn.seconds));
+    let figures = judged(args, split, judge, learned.variants(split), say)?;
+    let mut report = EvalReport::new(args, times, learned.cost(), figures);
     if args.sweep {
-        report.sweep = Some(learned.sweep(&split, &judge)?);
+        report.sweep = Some(learned.sweep(split, judge)?);
     }
     if !args.epsilon.is_empty() {
-        report.privacy = Some(private::curve(&learned, &split, &judge, args, &mut say)?);
+        report.privacy = Some(private::curve(&learned, split, judge, args, say)?);
     }
     Ok(report)
 }
@@ -98,7 +124,7 @@ fn judged(
     let (mut variants, mut domains) = (BTreeMap::new(), BTreeMap::new());
     let (mut groups, mut against) = (Groups::default(), Against::default());
     for variant in asked {
-        let slates = variant.slates(judge.people(), AT)?;
+        let slates = asked_for(variant.as_ref(), judge, say)?;
         let judged = judge.judge(&slates);
         if variant.name() == learned::FULL {
             domains = report::by_domain(split, &judged);
@@ -107,9 +133,23 @@ fn judged(
         }
         let figures = VariantFigures::new(&judged, args.seed).answered(variant.answered());
         variants.insert(variant.name(), figures);
-        say(&format!("judged {}", variant.name()));
     }
     Ok(AllFigures { variants, domains, groups, against })
+}
+
+/// Everybody's slate of a variant. Says how far it is.
+fn asked_for(
+    variant: &dyn Slates,
+    judge: &Judge<'_>,
+    say: &mut impl FnMut(&str),
+) -> Result<Vec<Vec<u32>>, EvalError> {
+    let (name, count) = (variant.name(), judge.people().len());
+    let mut slates = Vec::with_capacity(count);
+    for people in judge.people().chunks(SAID_EVERY) {
+        slates.extend(variant.slates(people, AT)?);
+        say(&format!("{name}: {} of {count} slates", slates.len()));
+    }
+    Ok(slates)
 }
 
 /// Runs the evaluation and prints its report.

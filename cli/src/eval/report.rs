@@ -10,6 +10,7 @@ use super::learned::Cost;
 use super::metrics::{Figures, Judged, mean};
 use super::private::Privacy;
 use super::sweep::Sweep;
+use super::times::{Times, Took};
 use super::{Against, AllFigures, EvalArgs, Groups, plot};
 use crate::data::Split;
 
@@ -71,6 +72,15 @@ pub struct EvalReport {
     pub central: bool,
     /// Seconds of learning.
     pub learn_seconds: f64,
+    /// Seconds of the processor that learning took, where the system says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learn_cpu_seconds: Option<f64>,
+    /// Through a cluster: putting the train side into it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<Took>,
+    /// Through a cluster: asking for all slates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Took>,
     /// What learning cost between domains.
     pub learn: Cost,
     /// By variant.
@@ -148,19 +158,17 @@ pub(super) fn by_domain(split: &Split, judged: &Judged) -> BTreeMap<String, Doma
 }
 
 impl EvalReport {
-    pub(super) fn new(
-        args: &EvalArgs,
-        learn_seconds: f64,
-        learn: Cost,
-        figures: AllFigures,
-    ) -> Self {
+    pub(super) fn new(args: &EvalArgs, times: Times, learn: Cost, figures: AllFigures) -> Self {
         let path = args.path.display().to_string();
         let (central, sweep, privacy) = (args.central, None, None);
         let AllFigures { variants, domains, groups, against } = figures;
         Self {
             path,
             central,
-            learn_seconds,
+            learn_seconds: times.learn.seconds,
+            learn_cpu_seconds: times.learn.cpu_seconds,
+            load: times.load,
+            ask: times.ask,
             learn,
             variants,
             sweep,
@@ -186,7 +194,11 @@ impl EvalReport {
 impl fmt::Display for EvalReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let how = if self.central { "pooled" } else { "domain by domain" };
-        writeln!(f, "{}, learned {how} in {:.0} s", self.path, self.learn_seconds)?;
+        let learn = Took { seconds: self.learn_seconds, cpu_seconds: self.learn_cpu_seconds };
+        writeln!(f, "{}, learned {how} in {learn}", self.path)?;
+        if let (Some(load), Some(ask)) = (self.load, self.ask) {
+            writeln!(f, "through a cluster: loaded in {load}, asked in {ask}")?;
+        }
         writeln!(f, "{}", self.learn)?;
         writeln!(
             f,

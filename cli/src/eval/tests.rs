@@ -39,8 +39,9 @@ fn two_tastes() -> tempfile::TempDir {
 fn args(path: &Path) -> EvalArgs {
     EvalArgs {
         path: path.to_owned(),
+        in_process: false,
         central: false,
-        domains: 2,
+        domains: Some(2),
         cluster: false,
         rounds: None,
         dimensions: None,
@@ -78,6 +79,57 @@ fn a_split_is_judged_from_files_to_report() {
         assert!(json["learn_seconds"].is_f64());
         assert_eq!(json["domains"].as_object().unwrap().len(), args.domain_count());
     }
+}
+
+/// Without a word of how, a split goes through a cluster of real parts: a small one too, with somebody who took nothing
+/// yet and a row that names nobody's item. Whoever is of one taste is shown it by what the domains learned together.
+#[test]
+fn a_small_split_goes_through_a_cluster() {
+    let directory = two_tastes();
+    let mut test = "user\titem\n60\t3\n\n".to_owned();
+    for user in 0..60 {
+        let taken: std::collections::BTreeSet<u32> =
+            (0..9).map(|at| (user % 2) * 12 + (user * 5 + at * at) % 12).collect();
+        for item in taken.into_iter().skip(3) {
+            writeln!(test, "{user}\t{item}").unwrap();
+        }
+    }
+    let mut file = GzEncoder::new(Vec::new(), Compression::fast());
+    std::io::Write::write_all(&mut file, test.as_bytes()).unwrap();
+    std::fs::write(directory.path().join("test.tsv.gz"), file.finish().unwrap()).unwrap();
+    let plain = args(directory.path());
+    let args = EvalArgs { domains: None, threads: None, dimensions: Some(16), ..plain };
+    assert!(!args.is_in_process());
+    let mut said = Vec::new();
+    let report = run(&args, |line| said.push(line.to_owned())).unwrap();
+    let full = &report.variants["profile_std"];
+    assert_eq!(full.people, 61, "who only comes up in the test is asked for too");
+    assert!(full.ndcg > 0.3, "{report}");
+    assert!(full.answered["profile_std"] > 50, "{report}");
+    for name in ["session_only", "contextual", "popular_k"] {
+        assert!(report.variants.contains_key(name), "{report}");
+    }
+    let json: Value = serde_json::from_str(&serde_json::to_string(&report).unwrap()).unwrap();
+    for took in [&json["load"], &json["ask"]] {
+        assert!(took["seconds"].as_f64().unwrap() > 0.0, "{json}");
+    }
+    assert!(json["learn_seconds"].is_f64() && json["learn"]["sent_bytes"].is_u64(), "{json}");
+    assert_eq!(json["domains"].as_object().unwrap().len(), 3);
+    assert!(said.iter().any(|line| line == "profile_std: 61 of 61 slates"), "{said:?}");
+}
+
+#[test]
+fn what_only_a_process_can_do_needs_no_cluster() {
+    let plain = EvalArgs { domains: None, threads: None, ..args(Path::new("nowhere")) };
+    let implied = |args: EvalArgs| args.is_in_process();
+    assert!(!implied(plain.clone()));
+    assert!(implied(EvalArgs { in_process: true, ..plain.clone() }));
+    assert!(implied(EvalArgs { central: true, ..plain.clone() }));
+    assert!(implied(EvalArgs { epsilon: vec![1.0], ..plain.clone() }));
+    assert!(implied(EvalArgs { sweep: true, ..plain.clone() }));
+    assert!(implied(EvalArgs { balance: 0.5, ..plain.clone() }));
+    assert!(implied(EvalArgs { held_out: Some(0.2), ..plain.clone() }));
+    assert!(!implied(EvalArgs { held_out: Some(0.2), cluster: true, ..plain }));
 }
 
 #[test]

@@ -32,7 +32,8 @@ fn bounds(people_min: u32) -> Bounds {
 }
 
 fn round(seed: u64) -> Round {
-    Round { seed, rate: 0.7, groups: 3, form: form(), task: Task::Contrast, held: None }
+    let (task, held, fineness) = (Task::Contrast, None, Default::default());
+    Round { seed, rate: 0.7, groups: 3, form: form(), task, held, fineness }
 }
 
 fn model(seed: u64) -> PooledModel {

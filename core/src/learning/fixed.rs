@@ -1,9 +1,10 @@
 //! Sums in fixed point: exact, so that their order does not matter and masks cancel to the last bit.
 
+use super::wide::{Work, widest};
 use super::{Block, LearningError};
 
 /// A value is rounded to the nearest multiple of 2^-36.
-const WHOLE: u32 = 36;
+pub(super) const WHOLE: u32 = 36;
 /// Steps in 1.
 const STEPS: f64 = (1_u64 << WHOLE) as f64;
 /// 1.5 * 2^52: a number of less than 2^51 added to it has its integer part in the last bits.
@@ -84,6 +85,11 @@ impl FixedBlock {
         }
     }
 
+    /// The greatest number of steps, either way.
+    pub(super) fn greatest(&self) -> u64 {
+        widest(Greatest(&self.steps))
+    }
+
     /// How many numbers there are.
     pub(super) fn numbers(&self) -> f64 {
         self.steps.len() as f64
@@ -91,7 +97,7 @@ impl FixedBlock {
 
     /// The Euclidean length of all numbers together.
     pub(super) fn length(&self) -> f64 {
-        self.steps.iter().map(|&s| (s as f64 / STEPS).powi(2)).sum::<f64>().sqrt()
+        widest(Squares(&self.steps)).sqrt()
     }
 
     /// Adds `factor` times finite values below 2^14 to a row; nothing outside the block.
@@ -142,8 +148,63 @@ impl FixedBlock {
     #[must_use]
     pub fn scaled(&self, factor: f64) -> Block {
         let each = factor / STEPS;
-        let values = self.steps.iter().map(|&steps| (steps as f64 * each) as f32).collect();
+        let mut values = vec![0.0; self.steps.len()];
+        widest(Scale { steps: &self.steps, each, values: &mut values });
         Block::finite(self.rows, self.columns, values)
+    }
+}
+
+/// The greatest number of steps, either way.
+struct Greatest<'a>(&'a [i64]);
+
+impl Work for Greatest<'_> {
+    type Out = u64;
+
+    #[inline(always)]
+    fn run(self) -> u64 {
+        let mut most = 0;
+        for step in self.0 {
+            most = step.unsigned_abs().max(most);
+        }
+        most
+    }
+}
+
+/// The sum of all squares. Sums apart, so that they can be done side by side.
+struct Squares<'a>(&'a [i64]);
+
+impl Work for Squares<'_> {
+    type Out = f64;
+
+    #[inline(always)]
+    fn run(self) -> f64 {
+        const LANES: usize = 16;
+        let mut sums = [0.0_f64; LANES];
+        for steps in self.0.chunks(LANES) {
+            for (sum, step) in sums.iter_mut().zip(steps) {
+                let value = *step as f64 * (1.0 / STEPS);
+                *sum += value * value;
+            }
+        }
+        sums.iter().sum()
+    }
+}
+
+/// Steps as real numbers.
+struct Scale<'a> {
+    steps: &'a [i64],
+    each: f64,
+    values: &'a mut [f32],
+}
+
+impl Work for Scale<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (value, step) in self.values.iter_mut().zip(self.steps) {
+            *value = (*step as f64 * self.each) as f32;
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod judging;
 mod likeness;
 mod lists;
 mod numbers;
+mod packed;
 mod pooled;
 mod power;
 mod privacy;
@@ -47,7 +48,8 @@ pub use interactions::{Interactions, ItemScale, share};
 pub use judging::{Grid, Judged};
 pub use likeness::Likeness;
 pub use lists::{ItemLists, ListOptions, Takers};
-pub use pooled::PooledModel;
+pub use packed::{Fineness, PackedShare};
+pub use pooled::{PooledModel, half, whole};
 pub use power::{Options, Rounds, Step, learn};
 pub use privacy::{Budget, DELTA, EPSILON, Noise, Rho};
 pub use round::{Form, Group, Round, Task};
@@ -83,6 +85,9 @@ pub enum LearningError {
         /// Row of the first offender.
         row: usize,
     },
+    /// A sum of words is, or may be, another number than they say.
+    #[error("a sum does not fit its words: the round is to be asked for again, in greater steps")]
+    WentRound,
     /// There is nothing to add.
     #[error("no domain gave a part")]
     NoParts,
@@ -150,6 +155,7 @@ impl LearningError {
             | Self::NotFinite { .. }
             | Self::Bound { .. }
             | Self::State { .. } => Kind::Refused,
+            Self::WentRound => Kind::Stale,
             Self::NoParts | Self::Contributors { .. } => Kind::Unavailable,
         }
     }

@@ -3,6 +3,23 @@
 use super::numbers::{add_scaled, length, normalise};
 use super::{Blend, Block, LearningError};
 
+/// The nearest of the values whose lower 16 bits are 0, as its upper ones; half to even. (A bfloat16.)
+#[must_use]
+#[inline]
+pub fn half(value: f32) -> u16 {
+    let bits = value.to_bits();
+    let odd = (bits >> 16) & 1;
+    // What is above 3.39e38 would become infinite; no value of a model is.
+    (bits.wrapping_add(0x7fff + odd) >> 16) as u16
+}
+
+/// The value that these upper bits are of.
+#[must_use]
+#[inline]
+pub fn whole(half: u16) -> f32 {
+    f32::from_bits(u32::from(half) << 16)
+}
+
 /// Two vectors an item: a direction as something to recommend, and a vector as something that was taken.
 /// A person is the direction of the sum of the second over what they took; a score is a cosine.
 ///
@@ -109,6 +126,21 @@ impl PooledModel {
     #[must_use]
     pub fn history(&self) -> &Block {
         &self.history
+    }
+
+    /// The same with values of 16 bits, the upper halves of their 32, rounded to the nearest: what rounds are asked
+    /// for with. Gradients are sums over random examples; what this rounds off is far below what chance adds to them.
+    #[must_use]
+    pub fn halved(&self) -> Self {
+        let halved = |block: &Block| {
+            let (rows, columns) = block.shape();
+            Block::finite(
+                rows,
+                columns,
+                block.values().iter().map(|value| whole(half(*value))).collect(),
+            )
+        };
+        Self { targets: halved(&self.targets), history: halved(&self.history), ..self.clone() }
     }
 
     pub(super) fn blocks_mut(&mut self) -> (&mut Block, &mut Block) {

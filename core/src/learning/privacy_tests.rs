@@ -95,7 +95,8 @@ proptest! {
         weight in 0.25..4.0_f64,
     ) {
         let form = TrainingOptions::default().form.frugal();
-        let round = Round { seed, rate: 1.0, groups: 3, form, task: Task::Contrast, held: None };
+        let (task, held, fineness) = (Task::Contrast, None, Default::default());
+        let round = Round { seed, rate: 1.0, groups: 3, form, task, held, fineness };
         let model = PooledModel::new(Block::seeded(ITEMS, 16, seed), Block::seeded(ITEMS, 16, !seed)).unwrap();
         let mut people = Interactions::new(ITEMS);
         people.push_as(seed, &taken, 1000).unwrap();
@@ -114,7 +115,8 @@ proptest! {
     #[test]
     fn a_weight_is_a_number_of_times(seed: u64) {
         let form = TrainingOptions::default().form;
-        let round = Round { seed, rate: 0.5, groups: 3, form, task: Task::Contrast, held: None };
+        let (task, held, fineness) = (Task::Contrast, None, Default::default());
+        let round = Round { seed, rate: 0.5, groups: 3, form, task, held, fineness };
         let model = PooledModel::new(Block::seeded(ITEMS, 16, seed), Block::seeded(ITEMS, 16, !seed)).unwrap();
         let once = summed(&[people(40)], &round, &model).unwrap();
         let (mut twice, mut weighed) = (once.clone(), once.clone());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Draws, Held, Interactions, judging};
+use super::{Draws, Fineness, Held, Interactions, judging};
 
 /// What the sum of a round is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,6 +31,8 @@ pub struct Round {
     pub task: Task,
     /// What is not learned from in this round; in a round of judging, what is judged by.
     pub held: Option<Held>,
+    /// In what steps shares travel: the sums over target, and over history vectors.
+    pub fineness: [Fineness; 2],
 }
 
 /// How examples are made and weighed.

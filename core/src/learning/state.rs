@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::adam::{Adam, Moments};
 use super::spectrum::Spectrum;
 use super::{
-    Balance, Blend, Block, Census, Form, Judged, LearningError, PooledModel, Training,
+    Balance, Blend, Block, Census, Fineness, Form, Judged, LearningError, PooledModel, Training,
     TrainingOptions,
 };
 
@@ -16,6 +16,8 @@ pub struct TrainingState<V> {
     pub census: Census,
     /// Rounds done.
     pub done: u32,
+    /// In what steps the next round's shares travel, as [`Fineness::bits`].
+    pub fineness: [u8; 2],
     /// By how much the optimiser's means and squares are still short.
     pub short: [f64; 2],
     /// Values, as many each as [`TrainingOptions::layout`] says: directions, history vectors, lengths of the target
@@ -106,7 +108,8 @@ impl Training {
         let mut values: Vec<Cow<'_, [f32]>> = values.into_iter().map(Cow::Borrowed).collect();
         values.extend(self.options.has_judged(self.done).then(|| Cow::Owned(told(self.judged))));
         let short = [short.0, short.1];
-        TrainingState { census: self.census, done: self.done, short, values }
+        let fineness = self.fineness.map(Fineness::bits);
+        TrainingState { census: self.census, done: self.done, fineness, short, values }
     }
 
     /// Goes on where a training with the same options was.
@@ -120,7 +123,7 @@ impl Training {
         state: TrainingState<Vec<f32>>,
     ) -> Result<Self, LearningError> {
         options.check()?;
-        let TrainingState { census, done, short, values } = state;
+        let TrainingState { census, done, fineness, short, values } = state;
         if census.people < options.people_min.into() {
             let found = census.people as f64;
             return Err(LearningError::Contributors { found, least: options.people_min });
@@ -149,6 +152,9 @@ impl Training {
             Spectrum { basis, scale: next(), values: next() }.checked()
         });
         let judged = options.has_judged(done).then(|| judged_of(&next())).transpose()?.flatten();
+        let [Some(targets), Some(history)] = fineness.map(Fineness::new) else {
+            return Err(wrong("its steps are none"));
+        };
         Ok(Self {
             options,
             census,
@@ -158,6 +164,7 @@ impl Training {
             heard,
             spectrum: spectrum.transpose()?,
             judged,
+            fineness: [targets, history],
         })
     }
 }

@@ -32,8 +32,9 @@ fn advance(training: &mut Training, rounds: u32) {
 }
 
 fn kept(training: &Training) -> TrainingState<Vec<f32>> {
-    let TrainingState { census, done, short, values } = training.state();
-    TrainingState { census, done, short, values: values.into_iter().map(Into::into).collect() }
+    let TrainingState { census, done, fineness, short, values } = training.state();
+    let values = values.into_iter().map(Into::into).collect();
+    TrainingState { census, done, fineness, short, values }
 }
 
 fn bits(training: &Training) -> Vec<u32> {
@@ -79,6 +80,7 @@ fn what_no_training_was_is_refused() {
     starts(refused(&|s| drop(s.values.pop())), "not as many");
     starts(refused(&|s| s.done = 10), "more rounds");
     starts(refused(&|s| s.short[1] = f64::NAN), "number of rounds");
+    starts(refused(&|s| s.fineness[1] = 40), "steps are none");
     starts(refused(&|s| s.census.people = 3), "at least 20");
 }
 

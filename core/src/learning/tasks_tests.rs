@@ -43,8 +43,9 @@ fn started(domains: &[Interactions], options: TrainingOptions) -> Training {
 }
 
 fn kept(training: &Training) -> TrainingState<Vec<f32>> {
-    let TrainingState { census, done, short, values } = training.state();
-    TrainingState { census, done, short, values: values.into_iter().map(Into::into).collect() }
+    let TrainingState { census, done, fineness, short, values } = training.state();
+    let values = values.into_iter().map(Into::into).collect();
+    TrainingState { census, done, fineness, short, values }
 }
 
 /// Both parts are to the bit what pooled data gives, up to the judging, where each home has lists of its own; and a
@@ -206,7 +207,7 @@ fn a_blend_is_judged_by_the_scores_that_it_serves() {
     let domains = dealt(&people(90), 1);
     let mut training = started(&domains, options());
     advance(&mut training, &domains, Some(Task::Judging));
-    let (round, model) = (training.round().unwrap(), training.asked().unwrap().into_owned());
+    let (round, model) = (training.round().unwrap(), training.asked().unwrap());
     let total = summed(&domains, &round, &model).unwrap();
     let held = round.held.unwrap();
     let rest = held.without(&domains[0]);

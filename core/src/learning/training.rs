@@ -6,7 +6,7 @@ use super::adam::Adam;
 use super::share::{Bounds, Counts, TARGET_CONTRIBUTION_MAX};
 use super::spectrum::{self, Spectrum};
 use super::{
-    Balance, Blend, Block, Budget, FixedBlock, Form, Grid, Held, Interactions, Judged,
+    Balance, Blend, Block, Budget, Fineness, FixedBlock, Form, Grid, Held, Interactions, Judged,
     LearningError, Noise, PooledModel, Round, Share, Task,
 };
 
@@ -104,6 +104,13 @@ impl TrainingOptions {
     pub(super) fn has_judged(&self, done: u32) -> bool {
         let judging = |start: u32| start.saturating_add(SPECTRUM_FIRST);
         Plan::of(self).spectrum.is_some_and(|start| done > judging(start))
+    }
+
+    /// In what steps shares travel under noise, which no coordinator has a say in; none without noise, where they
+    /// follow from sums.
+    #[must_use]
+    pub fn fineness(&self) -> Option<[Fineness; 2]> {
+        self.budget.map(|_| [Fineness::under(self.deviation(|whole| whole)); 2])
     }
 
     pub(super) fn check(&self) -> Result<(), LearningError> {
@@ -210,7 +217,13 @@ pub struct Training {
     pub(super) spectrum: Option<Spectrum>,
     /// From the round of judging on, where enough people could judge.
     pub(super) judged: Option<Judged>,
+    /// In what steps the next round's shares travel.
+    pub(super) fineness: [Fineness; 2],
 }
+
+/// What numbers of the spectral part's first sum may come to, roughly: some thousand people who took an item, each by
+/// the root of how much they took.
+const SPECTRUM_SUM: f64 = 16_384.0;
 
 /// Deviations by which what is heard of an item must be more than noise, for the item to be known.
 const STANDS_OUT: f64 = 4.0;
@@ -308,7 +321,8 @@ impl Training {
         let adam = Adam::new(model.targets().shape());
         let heard = options.budget.map(|_| Block::zeros(items, options.dimensions));
         let (spectrum, judged) = (None, None);
-        Ok(Self { options, census, model, adam, done: 0, heard, spectrum, judged })
+        let fineness = options.fineness().unwrap_or_default();
+        Ok(Self { options, census, model, adam, done: 0, heard, spectrum, judged, fineness })
     }
 
     /// The contrastive part as it is.
@@ -328,16 +342,16 @@ impl Training {
     }
 
     /// What shares of [`Training::round`] are computed by: the model, the spectral part's block, or for the judging
-    /// the whole model as it would be served.
+    /// the whole model as it would be served; with values of 16 bits, which all domains have bit by bit.
     ///
     /// # Errors
     /// [`LearningError`] never.
-    pub fn asked(&self) -> Result<Cow<'_, PooledModel>, LearningError> {
-        match self.plan().task(self.done) {
-            Task::Contrast => Ok(Cow::Borrowed(&self.model)),
-            Task::Spectrum => self.spectrum_or_first().asked().map(Cow::Owned),
-            Task::Judging => self.joined().map(Cow::Owned),
-        }
+    pub fn asked(&self) -> Result<PooledModel, LearningError> {
+        Ok(match self.plan().task(self.done) {
+            Task::Contrast => self.model.halved(),
+            Task::Spectrum => self.spectrum_or_first().asked()?.halved(),
+            Task::Judging => self.joined()?.halved(),
+        })
     }
 
     /// The spectral part as it is, or as it begins.
@@ -378,6 +392,7 @@ impl Training {
             form,
             task: self.plan().task(self.done),
             held: self.plan().holds(self.done).then(|| self.held()),
+            fineness: self.fineness,
         })
     }
 
@@ -415,6 +430,7 @@ impl Training {
             }
         };
         self.done = self.done.saturating_add(1);
+        self.follow(round.task, total);
         Ok(counts)
     }
 
@@ -450,6 +466,44 @@ impl Training {
             weight_max: self.options.balance.weight_max(),
             deviation: self.options.deviation(|whole| whole),
         }
+    }
+
+    /// Chooses the steps of the next round by the greatest numbers of the one that was for `task`. Under noise they
+    /// stay as they are.
+    fn follow(&mut self, task: Task, total: &Share) {
+        if self.options.budget.is_some() {
+            return;
+        }
+        let next = self.plan().task(self.done);
+        let [targets, history, _] = total.blocks();
+        self.fineness = match next == task {
+            true => [targets, history].map(|block| Fineness::after(block.greatest())),
+            false => [self.first_fineness(next); 2],
+        };
+    }
+
+    /// The steps of a first round of a task: what its sums may come to is known roughly.
+    fn first_fineness(&self, task: Task) -> Fineness {
+        match task {
+            Task::Contrast => Fineness::default(),
+            Task::Spectrum => Fineness::up_to(SPECTRUM_SUM),
+            Task::Judging => Fineness::up_to(self.census.people as f64),
+        }
+    }
+
+    /// Makes steps greater after a sum that went round ([`LearningError::WentRound`]); the round can be asked for
+    /// again then.
+    ///
+    /// # Errors
+    /// [`LearningError::WentRound`] where there are no greater ones, or where noise says how great they are: then so
+    /// many people can't be summed, or a domain lies.
+    pub fn coarsen(&mut self) -> Result<(), LearningError> {
+        let coarser = self.fineness.map(|fineness| fineness.coarser().unwrap_or(fineness));
+        if self.options.budget.is_some() || coarser == self.fineness {
+            return Err(LearningError::WentRound);
+        }
+        self.fineness = coarser;
+        Ok(())
     }
 
     /// The step of this round: up over the first rounds, then down in a line.
@@ -499,8 +553,14 @@ pub fn train(
     let census = domains.iter().map(Census::of).fold(Census { people: 0, pairs: 0 }, Census::plus);
     let mut training = Training::start(options, items, census)?;
     while let Some(round) = training.round() {
-        let total = sum(&round, &*training.asked()?)?;
-        let counts = training.advance(&total)?;
+        let counts = match sum(&round, &training.asked()?) {
+            Ok(total) => training.advance(&total)?,
+            Err(LearningError::WentRound) => {
+                training.coarsen()?;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         let (done, of) = training.progress();
         progress(done, of, counts);
     }

@@ -60,6 +60,11 @@ pub trait Shelf {
     /// The facts of a row; none when it was deleted.
     fn facts(&self, row: Row) -> Option<&ItemFacts>;
 
+    /// At most so many rows come from a place, or a part of it.
+    fn from_place_max(&self, _place: &str) -> usize {
+        usize::MAX
+    }
+
     /// The unit vector of a row; none when it has none.
     fn vector(&self, row: Row) -> Option<&[f32]>;
 

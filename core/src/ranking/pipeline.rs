@@ -133,7 +133,9 @@ fn bring_local(
     for (place, share) in &rules.floors.local.0 {
         let wanted = share.of(rules.limit);
         let local = |row: Row| comes_from(shelf, row, place);
-        if found.keys().filter(|row| local(**row)).count() < wanted {
+        let there = found.keys().filter(|row| local(**row)).count();
+        // Sources look through the whole catalogue for what is rare: not where there is no more to be found.
+        if there < wanted.min(shelf.from_place_max(place)) {
             for source in asked {
                 let _ = bring(*source, wanted, &|row| local(row) && keep(row), found);
             }

@@ -22,6 +22,8 @@ pub(super) struct Inner {
     pub(super) editorial: BTreeMap<(u32, ItemId), Row>,
     pub(super) newest: BTreeSet<(Reverse<UnixMillis>, Row)>,
     pub(super) categories: HashMap<String, BTreeSet<Row>>,
+    /// By origin, how many rows come from there.
+    pub(super) origins: BTreeMap<String, usize>,
     pub(super) index: Option<Arc<LiveIndex>>,
     /// The latest generation of the index that the group has named.
     pub(super) generation: Option<Arc<GenerationManifest>>,
@@ -72,6 +74,13 @@ impl Inner {
             self.rows.iter().for_each(|(item, row)| learned.note(item, *row));
             learned
         });
+    }
+
+    /// How many rows come from a place, or a part of it.
+    pub(super) fn from_place(&self, place: &str) -> usize {
+        let within = self.origins.range(place.to_owned()..);
+        let within = within.take_while(|(origin, _)| origin.starts_with(place));
+        within.map(|(_, count)| count).sum()
     }
 
     pub(super) fn take(&mut self, key: &[u8], value: Option<&Bytes>) {
@@ -156,6 +165,9 @@ impl Inner {
             self.editorial.insert((rank, facts.id.clone()), at);
         }
         self.newest.insert((Reverse(facts.published.unwrap_or_default()), at));
+        if let Some(origin) = &facts.origin {
+            *self.origins.entry(origin.clone()).or_default() += 1;
+        }
         for category in &facts.category {
             self.categories.entry(category.clone()).or_default().insert(at);
         }
@@ -167,6 +179,11 @@ impl Inner {
             self.editorial.remove(&(rank, old.facts.id.clone()));
         }
         self.newest.remove(&(Reverse(old.facts.published.unwrap_or_default()), at));
+        if let Some(origin) = &old.facts.origin
+            && let Some(count) = self.origins.get_mut(origin)
+        {
+            *count = count.saturating_sub(1);
+        }
         for category in &old.facts.category {
             if let Some(rows) = self.categories.get_mut(category) {
                 rows.remove(&at);
@@ -192,6 +209,26 @@ mod tests {
     use super::*;
     use crate::catalog::rows::{SPACE_KEY, row_of_space};
     use bailiwick_ann::{Metric, Space};
+
+    /// Parts of a place count as that place, and what moved or went no longer; never are fewer told than there are.
+    #[test]
+    fn places_know_how_many_items_are_from_there() {
+        let mut inner = Inner::default();
+        let item = |id: &str, origin: &str| ItemRow {
+            item: id.into(),
+            title: id.into(),
+            origin: origin.into(),
+            ..ItemRow::default()
+        };
+        for (id, origin) in [("a", "EU-DE"), ("b", "EU"), ("c", "US"), ("d", "EU-DE-BY")] {
+            inner.put(item(id, origin));
+        }
+        let told = |inner: &Inner| ["EU", "EU-DE", "US", "IN"].map(|place| inner.from_place(place));
+        assert_eq!(told(&inner), [3, 2, 1, 0]);
+        inner.put(item("a", "US"));
+        inner.remove(&"b".parse().unwrap());
+        assert_eq!(told(&inner), [1, 1, 2, 0]);
+    }
 
     /// Rows that are read at a start are all indexed, however many they are.
     #[test]

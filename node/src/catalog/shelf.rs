@@ -220,6 +220,10 @@ impl Shelf for ShelfView<'_> {
         self.0.shelf.get(row as usize)?.as_ref().map(|entry| &entry.facts)
     }
 
+    fn from_place_max(&self, place: &str) -> usize {
+        self.0.from_place(place)
+    }
+
     fn vector(&self, row: Row) -> Option<&[f32]> {
         self.0.shelf.get(row as usize)?.as_ref()?.vector.as_deref()
     }

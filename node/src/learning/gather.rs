@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bailiwick_core::ids::DomainId;
-use bailiwick_core::learning::Share;
+use bailiwick_core::learning::{Fineness, PackedShare};
 
 use super::{Attempt, SumError};
 
@@ -12,13 +12,13 @@ use super::{Attempt, SumError};
 pub struct MaskedShare {
     from: DomainId,
     attempt: Attempt,
-    share: Share,
+    share: PackedShare,
 }
 
 impl MaskedShare {
     /// Of what arrived over `from`'s own link.
     #[must_use]
-    pub fn new(from: DomainId, attempt: Attempt, share: Share) -> Self {
+    pub fn new(from: DomainId, attempt: Attempt, share: PackedShare) -> Self {
         Self { from, attempt, share }
     }
 
@@ -34,9 +34,14 @@ impl MaskedShare {
         self.attempt
     }
 
+    /// The room that its words had.
+    pub(super) fn into_words(self) -> [Vec<u32>; 2] {
+        self.share.into_words()
+    }
+
     /// What goes on the wire.
     #[must_use]
-    pub fn masked(&self) -> &Share {
+    pub fn masked(&self) -> &PackedShare {
         &self.share
     }
 }
@@ -47,24 +52,26 @@ pub struct Gathering {
     attempt: Attempt,
     parties: BTreeSet<DomainId>,
     waiting: BTreeSet<DomainId>,
-    sum: Share,
+    sum: PackedShare,
 }
 
 impl Gathering {
-    /// Waits for a share of `items` x `dimensions` from each party.
+    /// Waits for a share of `items` x `dimensions`, in these steps, from each party.
     ///
     /// # Errors
     /// [`SumError::Alone`] with fewer than two parties.
     pub fn new(
         attempt: Attempt,
         parties: BTreeSet<DomainId>,
-        (items, dimensions): (usize, usize),
+        shape: (usize, usize),
+        fineness: [Fineness; 2],
     ) -> Result<Self, SumError> {
         if parties.len() < 2 {
             return Err(SumError::Alone { domains: parties.len() });
         }
         let waiting = parties.clone();
-        Ok(Self { attempt, parties, waiting, sum: Share::zeros(items, dimensions) })
+        let sum = PackedShare::zeros(shape, fineness);
+        Ok(Self { attempt, parties, waiting, sum })
     }
 
     /// Whose share is not in yet.
@@ -100,7 +107,7 @@ impl Gathering {
     ///
     /// # Errors
     /// [`SumError::Missing`].
-    pub fn total(self) -> Result<Share, SumError> {
+    pub fn total(self) -> Result<PackedShare, SumError> {
         match self.waiting.first() {
             None => Ok(self.sum),
             Some(first) => Err(SumError::Missing {

@@ -44,7 +44,7 @@ pub const CHECKPOINT_OFFER: u8 = 11;
 
 /// Version of the messages between nodes.
 pub(super) const FORMAT: u32 = 1;
-/// Version of the messages of a session: 2 has rounds of several tasks.
+/// Version of the messages of a session: 2 has rounds of several tasks, words of 32 bits, and models of 16.
 pub(super) const SESSION_FORMAT: u32 = 2;
 /// A call to a peer, or a confirmation of a group, may take this long.
 pub(super) const WITHIN: Duration = Duration::from_secs(5);

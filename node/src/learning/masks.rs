@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use bailiwick_core::ids::DomainId;
-use bailiwick_core::learning::{FixedBlock, Share};
+use bailiwick_core::learning::PackedShare;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
@@ -61,7 +61,11 @@ impl PairMasks {
     ///
     /// # Errors
     /// [`SumError::Spent`].
-    pub fn mask(&mut self, attempt: Attempt, mut share: Share) -> Result<MaskedShare, SumError> {
+    pub fn mask(
+        &mut self,
+        attempt: Attempt,
+        mut share: PackedShare,
+    ) -> Result<MaskedShare, SumError> {
         if let Some(last) = self.last.filter(|last| attempt <= *last) {
             return Err(SumError::Spent { attempt, last });
         }
@@ -69,7 +73,8 @@ impl PairMasks {
         for (peer, secret) in &self.secrets {
             let mut stream = stream(secret, attempt);
             let adds = self.own < *peer;
-            share.blocks_mut().into_iter().for_each(|block| mask(block, &mut stream, adds));
+            share.words_mut().into_iter().for_each(|words| mask(words, &mut stream, adds));
+            mask_numbers(share.numbers_mut(), &mut stream, adds);
         }
         Ok(MaskedShare::new(self.own.clone(), attempt, share))
     }
@@ -81,18 +86,25 @@ fn stream(secret: &Secret, at: Attempt) -> ChaCha20Rng {
     ChaCha20Rng::from_seed(secret.mac(&parts))
 }
 
-/// Steps that are masked at once.
-const AT_ONCE: usize = 512;
+/// Words that are masked at once.
+const AT_ONCE: usize = 1024;
 
-fn mask(block: &mut FixedBlock, stream: &mut ChaCha20Rng, adds: bool) {
-    // Taken away is added with the other sign.
-    let sign = if adds { 1 } else { -1 };
-    let mut bytes = [0; AT_ONCE * size_of::<i64>()];
-    for steps in block.steps_mut().chunks_mut(AT_ONCE) {
+fn mask(words: &mut [u32], stream: &mut ChaCha20Rng, adds: bool) {
+    let mut bytes = [0; AT_ONCE * size_of::<u32>()];
+    for words in words.chunks_mut(AT_ONCE) {
         stream.fill_bytes(&mut bytes);
         let (masks, _) = bytes.as_chunks();
-        for (step, mask) in steps.iter_mut().zip(masks) {
-            *step = step.wrapping_add(i64::from_le_bytes(*mask).wrapping_mul(sign));
+        for (word, mask) in words.iter_mut().zip(masks) {
+            let mask = u32::from_le_bytes(*mask);
+            // Taken away is added with the other sign.
+            *word = word.wrapping_add(if adds { mask } else { mask.wrapping_neg() });
         }
+    }
+}
+
+fn mask_numbers(numbers: &mut [u64], stream: &mut ChaCha20Rng, adds: bool) {
+    for number in numbers {
+        let mask = stream.next_u64();
+        *number = number.wrapping_add(if adds { mask } else { mask.wrapping_neg() });
     }
 }

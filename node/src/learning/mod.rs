@@ -3,7 +3,7 @@
 //! Before a run every two domains agree on a secret ([`Offer`]). From it, for every attempt at a round,
 //! both draw the same stream; one adds it to its share, the other takes it away ([`PairMasks`]). A masked
 //! share is uniformly random to whoever lacks the secrets, and the sum of all is the sum of the shares, to
-//! the last bit, since shares are in fixed point and are added modulo 2^64 ([`Gathering`]). (Bonawitz et
+//! the last bit, since shares are in fixed point and are added modulo 2^32 and 2^64 ([`Gathering`]). (Bonawitz et
 //! al., Practical Secure Aggregation, CCS 2017, without its recovery: a domain that drops out leaves masks
 //! that nobody takes away, so that the round is begun again, as a new attempt, by those who are left.)
 //!

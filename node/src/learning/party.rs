@@ -18,6 +18,9 @@ pub enum PartyError {
     /// The ledger does not pay for another share.
     #[error(transparent)]
     Unpaid(#[from] Unpaid),
+    /// Under noise the options say in what steps shares travel, and not who asks.
+    #[error("the round's steps are not those of its noise")]
+    Fineness,
     /// The sum can't be had.
     #[error(transparent)]
     Sum(#[from] SumError),
@@ -29,7 +32,7 @@ impl PartyError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::NoMasks => Kind::Invalid,
-            Self::Pin(_) | Self::Unpaid(_) => Kind::Refused,
+            Self::Pin(_) | Self::Unpaid(_) | Self::Fineness => Kind::Refused,
             Self::Sum(error) => error.kind(),
         }
     }
@@ -43,6 +46,8 @@ pub struct Party {
     terms: Terms,
     allowance: Option<Allowance>,
     masks: Option<PairMasks>,
+    /// What was allocated for the words of the share before: they are as large as the model.
+    room: [Vec<u32>; 2],
 }
 
 impl Party {
@@ -55,7 +60,8 @@ impl Party {
         terms: Terms,
         allowance: Option<Allowance>,
     ) -> Self {
-        Self { people, here, terms, allowance, masks: None }
+        let room = Default::default();
+        Self { people, here, terms, allowance, masks: None, room }
     }
 
     #[cfg(test)]
@@ -85,7 +91,7 @@ impl Party {
         self.pay()?;
         let masks = self.masks.as_mut().ok_or(PartyError::NoMasks)?;
         let census = self.terms.census(self.people.open(&self.here)?).map_err(SumError::from)?;
-        Ok(masks.mask(at, census)?)
+        Ok(masks.mask(at, census.packed(Default::default()))?)
     }
 
     /// The share of a round, masked, where all domains have `all` people. Computes for long.
@@ -99,12 +105,23 @@ impl Party {
         model: &PooledModel,
         all: u64,
     ) -> Result<MaskedShare, PartyError> {
+        if self.terms.options.fineness().is_some_and(|own| own != round.fineness) {
+            return Err(PartyError::Fineness);
+        }
         self.pay()?;
         let masks = self.masks.as_mut().ok_or(PartyError::NoMasks)?;
         let people = self.people.open(&self.here)?;
         let groups = round.groups(people);
         let mut share = round.share(people, model, &groups).map_err(SumError::from)?;
         self.terms.apply(&mut share, people, all);
-        Ok(masks.mask(at, share)?)
+        let packed = share.packed_into(round.fineness, std::mem::take(&mut self.room));
+        // It has twice the bytes of what travels, and masking takes a while.
+        drop(share);
+        Ok(masks.mask(at, packed)?)
+    }
+
+    /// Takes back the room of a share that was sent.
+    pub(super) fn sent(&mut self, share: MaskedShare) {
+        self.room = share.into_words();
     }
 }

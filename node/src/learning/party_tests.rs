@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bailiwick_core::ids::DomainId;
 use bailiwick_core::learning::{
-    Balance, Budget, Census, Interactions, PooledModel, Share, Training, TrainingOptions, summed,
-    train,
+    Balance, Budget, Census, Fineness, Interactions, LearningError, PooledModel, Round, Share,
+    Training, TrainingOptions, summed, train,
 };
 use bailiwick_core::pinned::{Pinned, Standpoint};
 use proptest::prelude::*;
@@ -86,7 +86,7 @@ fn parties_paid(
 
 /// Over the wire and back.
 fn sent(from: &DomainId, share: &MaskedShare, shape: (usize, usize)) -> MaskedShare {
-    let mut arriving = ArrivingShare::of(shape);
+    let mut arriving = ArrivingShare::of(shape, share.masked().fineness(), Default::default());
     share_parts(share).for_each(|part| arriving.take(&part).unwrap());
     assert!(!arriving.is_missing());
     arriving.whole(from, share.attempt()).unwrap()
@@ -103,30 +103,35 @@ fn gathered(
     parties: &mut BTreeMap<DomainId, Party>,
     at: Attempt,
     shape: (usize, usize),
+    fineness: [Fineness; 2],
     ask: impl Fn(&mut Party) -> MaskedShare,
 ) -> Share {
-    let mut gathering = Gathering::new(at, domains(), shape).unwrap();
+    let mut gathering = Gathering::new(at, domains(), shape, fineness).unwrap();
     for (domain, party) in parties {
         gathering.take(&sent(domain, &ask(party), shape)).unwrap();
     }
-    gathering.total().unwrap()
+    gathering.total().unwrap().unpacked().unwrap()
+}
+
+fn first() -> [Fineness; 2] {
+    Default::default()
 }
 
 /// The same people, masked and domain by domain, or pooled: the same model, to rounding.
 #[test]
 fn federated_equals_central() {
     let mut parties = parties();
-    let first = Attempt { round: 0, attempt: 1 };
-    let total = gathered(&mut parties, first, (0, 1), |party| party.census(first).unwrap());
+    let at = Attempt { round: 0, attempt: 1 };
+    let total = gathered(&mut parties, at, (0, 1), first(), |party| party.census(at).unwrap());
     let census = Census::of_share(&total);
     assert_eq!(census, Census::of(&people(0..120)));
     let mut training = Training::start(options(), ITEMS, census).unwrap();
     while let Some(round) = training.round() {
         let at = Attempt { round: training.progress().0 + 1, attempt: 1 };
-        let model = received(training.model());
-        assert_eq!(&model, training.model(), "all domains reckon by the same bits");
+        let model = received(&training.asked().unwrap());
+        assert_eq!(model, training.asked().unwrap(), "all domains reckon by the same bits");
         let shape = model.targets().shape();
-        let total = gathered(&mut parties, at, shape, |party| {
+        let total = gathered(&mut parties, at, shape, round.fineness, |party| {
             party.share(at, &round, &model, census.people).unwrap()
         });
         training.advance(&total).unwrap();
@@ -151,14 +156,15 @@ fn parties_add_the_noise_that_the_budget_asks_for() {
     let private = options().under(Budget::new(5.0, 1e-6).unwrap());
     let mut parties = parties_on(terms(private));
     let at = Attempt { round: 0, attempt: 1 };
-    let total = gathered(&mut parties, at, (0, 1), |party| party.census(at).unwrap());
+    let total = gathered(&mut parties, at, (0, 1), first(), |party| party.census(at).unwrap());
     assert_ne!(Census::of_share(&total), Census::of(&people(0..120)), "the census has noise too");
     let training = Training::start(private, ITEMS, Census::of(&people(0..120))).unwrap();
-    let (round, model) = (training.round().unwrap(), training.model().clone());
+    let (round, model) = (training.round().unwrap(), training.asked().unwrap());
     let at = Attempt { round: 1, attempt: 1 };
     let shape = model.targets().shape();
-    let total =
-        gathered(&mut parties, at, shape, |party| party.share(at, &round, &model, 120).unwrap());
+    let total = gathered(&mut parties, at, shape, round.fineness, |party| {
+        party.share(at, &round, &model, 120).unwrap()
+    });
     let plain = summed(&[people(0..120)], &round, &model).unwrap();
     for (noisy, plain) in total.blocks().into_iter().zip(plain.blocks()).take(2) {
         let (noisy, plain) = (noisy.scaled(1.0), plain.scaled(1.0));
@@ -168,6 +174,47 @@ fn parties_add_the_noise_that_the_budget_asks_for() {
         let wanted = private.deviation(|whole| whole);
         // 960 draws: five standard errors are 11 %.
         assert!((deviation / wanted - 1.0).abs() < 0.12, "{deviation} where {wanted} is asked for");
+    }
+}
+
+/// Under noise the coordinator has no say in the steps of a share: with steps above the noise it would not hide.
+#[test]
+fn a_party_gives_no_noisy_share_in_other_steps() {
+    let mut party = parties_on(terms(private())).pop_first().unwrap().1;
+    let training = Training::start(private(), ITEMS, Census::of(&people(0..120))).unwrap();
+    let (round, model) = (training.round().unwrap(), training.asked().unwrap());
+    let at = |round| Attempt { round, attempt: 1 };
+    let coarse = Round { fineness: [Fineness::new(4).unwrap(); 2], ..round };
+    let refused = party.share(at(1), &coarse, &model, 120).unwrap_err();
+    assert!(matches!(refused, PartyError::Fineness));
+    assert!(party.share(at(1), &round, &model, 120).is_ok());
+}
+
+/// A sum that does not fit is asked for again in greater steps, and then is what it would have been.
+#[test]
+fn a_sum_that_went_round_is_had_in_greater_steps() {
+    let mut parties = parties();
+    let training = Training::start(options(), ITEMS, Census::of(&people(0..120))).unwrap();
+    let (round, model) = (training.round().unwrap(), training.asked().unwrap());
+    let shape = model.targets().shape();
+    let mut asked = |attempt, bits| {
+        let round = Round { fineness: [Fineness::new(bits).unwrap(); 2], ..round };
+        let at = Attempt { round: 1, attempt };
+        let mut gathering = Gathering::new(at, domains(), shape, round.fineness).unwrap();
+        for (domain, party) in &mut parties {
+            let share = party.share(at, &round, &model, 120).unwrap();
+            gathering.take(&sent(domain, &share, shape)).unwrap();
+        }
+        gathering.total().unwrap().unpacked()
+    };
+    assert_eq!(asked(1, 36), Err(LearningError::WentRound));
+    let found = asked(2, 24).unwrap();
+    let plain = summed(&[people(0..120)], &round, &model).unwrap();
+    for (found, plain) in found.blocks().into_iter().zip(plain.blocks()).take(2) {
+        let (found, plain) = (found.scaled(1.0), plain.scaled(1.0));
+        let pairs = found.values().iter().zip(plain.values());
+        let apart = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(apart < 4.0 / 16_777_216.0, "{apart}");
     }
 }
 
@@ -270,21 +317,29 @@ fn a_party_reads_its_own_people_alone() {
 #[test]
 fn what_is_not_a_share_is_refused() {
     let from = domains().pop_first().unwrap();
-    let mut share = ArrivingShare::of((2, 2));
-    assert!(share.take(&[0; 8 * 5]).is_err(), "a part that goes on into the next block");
-    assert!(share.take(&[0; 8 * 3 + 1]).is_err(), "half a value");
+    let mut share = ArrivingShare::of((2, 2), first(), Default::default());
+    assert!(share.take(&[0; 4 * 5]).is_err(), "a part that goes on into the next block");
+    assert!(share.take(&[0; 4 * 3 + 1]).is_err(), "half a value");
     assert!(share.take(&[]).is_err(), "a part without bytes");
-    for values in [3, 1, 4, 3] {
+    for values in [3, 1, 4] {
         assert!(share.is_missing());
-        share.take(&vec![0; 8 * values]).unwrap();
+        share.take(&vec![0; 4 * values]).unwrap();
+    }
+    assert!(share.take(&[0; 8 * 4 + 4]).is_err(), "half a number");
+    assert!(share.take(&[0; 8 * 6]).is_err(), "a number too many");
+    for numbers in [2, 3] {
+        assert!(share.is_missing());
+        share.take(&vec![0; 8 * numbers]).unwrap();
     }
     assert!(!share.is_missing());
     assert!(share.take(&[0; 8]).is_err(), "a value too many");
     assert!(share.whole(&from, Attempt { round: 0, attempt: 0 }).is_ok());
-    let half = ArrivingShare::of((2, 2)).whole(&from, Attempt { round: 0, attempt: 0 });
+    let half = ArrivingShare::of((2, 2), first(), Default::default())
+        .whole(&from, Attempt { round: 0, attempt: 0 });
     assert!(half.is_err(), "a share of which nothing came");
     let mut model = ArrivingModel::of((1, 1));
-    model.take(&f32::NAN.to_le_bytes()).unwrap();
-    model.take(&1.0_f32.to_le_bytes()).unwrap();
+    // The upper half of a NaN, and of 1.
+    model.take(&0x7fc0_u16.to_le_bytes()).unwrap();
+    model.take(&0x3f80_u16.to_le_bytes()).unwrap();
     assert!(model.whole().is_err(), "not a number");
 }

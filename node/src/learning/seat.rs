@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bailiwick_core::ids::{DomainId, NodeName};
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{PooledModel, Round};
+use bailiwick_core::learning::{Fineness, PooledModel, Round};
 use bailiwick_net::{AnySender, FrameReceiver, Lane, LaneKind};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::peer::learn_ask::Ask;
@@ -53,6 +53,8 @@ pub(super) struct Seat {
     node: NodeName,
     shape: (usize, usize),
     holder: Holder,
+    /// What was allocated for the share before.
+    room: [Vec<u32>; 2],
 }
 
 enum Holder {
@@ -99,7 +101,7 @@ impl Seat {
         let shape = (beginning.order.len(), beginning.dimensions);
         let (domain, node) = (domain.clone(), node.clone());
         match begun {
-            Ok(holder) => Ok(Self { domain, node, shape, holder }),
+            Ok(holder) => Ok(Self { domain, node, shape, holder, room: Default::default() }),
             Err(failure) => Err(SeatError { domain, node, failure }),
         }
     }
@@ -131,7 +133,8 @@ impl Seat {
                 Holder::There { tx, rx } => {
                     let census = LearnCensus { round: at.round, attempt: at.attempt };
                     ask(tx, Ask::Census(census)).await?;
-                    masked(rx, &self.domain, at, (0, 1)).await
+                    let form = ((0, 1), Default::default());
+                    masked(rx, &self.domain, at, form, Default::default()).await
                 }
             }
         };
@@ -154,12 +157,22 @@ impl Seat {
                     }
                     let (items, dimensions) = self.shape;
                     let shape = work.round.share_shape(items, dimensions);
-                    masked(rx, &self.domain, work.at, shape).await
+                    let form = (shape, work.round.fineness);
+                    let room = std::mem::take(&mut self.room);
+                    masked(rx, &self.domain, work.at, form, room).await
                 }
             }
         };
         let told = timeout(STEP_WITHIN, told).await.unwrap_or_else(|_| Err(late()));
         told.map_err(|failure| self.named(failure))
+    }
+
+    /// Takes back the room of a share that was added up.
+    pub(super) fn added(&mut self, share: MaskedShare) {
+        match &mut self.holder {
+            Holder::Here(speaker) => speaker.sent(share),
+            Holder::There { .. } => self.room = share.into_words(),
+        }
     }
 
     /// Ends the session in order.
@@ -206,9 +219,21 @@ fn begin(beginning: &Beginning) -> LearnBegin {
 
 fn round(work: &RoundWork) -> LearnRound {
     let Attempt { round, attempt } = work.at;
-    let Round { seed, rate, groups, task, held, .. } = work.round;
+    let Round { seed, rate, groups, task, held, fineness, .. } = work.round;
     let (task, held) = (task_told(task).into(), held.map(held_told));
-    LearnRound { round, attempt, seed, rate, groups, people: work.people, task, held }
+    let [fineness_targets, fineness_history] = fineness.map(|steps| steps.bits().into());
+    LearnRound {
+        round,
+        attempt,
+        seed,
+        rate,
+        groups,
+        people: work.people,
+        task,
+        held,
+        fineness_targets,
+        fineness_history,
+    }
 }
 
 async fn ask(tx: &mut AnySender, ask: Ask) -> Result<(), Failure> {
@@ -235,9 +260,10 @@ async fn masked(
     rx: &mut FrameReceiver,
     from: &DomainId,
     at: Attempt,
-    shape: (usize, usize),
+    (shape, fineness): ((usize, usize), [Fineness; 2]),
+    room: [Vec<u32>; 2],
 ) -> Result<MaskedShare, Failure> {
-    let mut arriving = ArrivingShare::of(shape);
+    let mut arriving = ArrivingShare::of(shape, fineness, room);
     while arriving.is_missing() {
         match next(rx).await? {
             Tell::Masked(part) => arriving.take(&part)?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bailiwick_core::ids::ItemId;
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::Round;
+use bailiwick_core::learning::{Fineness, Round};
 use bailiwick_net::{AnySender, FrameReceiver, Peer};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::peer::learn_ask::Ask;
@@ -93,6 +93,7 @@ impl Learner {
                     let at = Attempt { round: asked.round, attempt: asked.attempt };
                     let share = speaker.share(at, round, model, asked.people).await?;
                     tell_share(tx, &share).await?;
+                    speaker.sent(share);
                 }
                 Ask::Begin(_) | Ask::Items(_) | Ask::Model(_) => {
                     return Err(invalid("this was not due"));
@@ -125,6 +126,11 @@ fn round_of(asked: &LearnRound, speaker: &Speaker) -> Result<Round, Failure> {
         return Err(invalid("the round's rate or groups are out of bounds"));
     }
     let wrong = || invalid("the round's task, or what is held back, is none");
+    let fineness = [asked.fineness_targets, asked.fineness_history]
+        .map(|bits| u8::try_from(bits).ok().and_then(Fineness::new));
+    let [Some(targets), Some(history)] = fineness else {
+        return Err(invalid("the round's steps are out of bounds"));
+    };
     // A task that this build does not know must not be taken for another.
     let task = LearnTask::try_from(asked.task).ok().map(task_of);
     Ok(Round {
@@ -134,6 +140,7 @@ fn round_of(asked: &LearnRound, speaker: &Speaker) -> Result<Round, Failure> {
         form: speaker.form(),
         task: task.ok_or_else(wrong)?,
         held: asked.held.map(|held| held_of(held).ok_or_else(wrong)).transpose()?,
+        fineness: [targets, history],
     })
 }
 

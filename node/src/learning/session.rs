@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bailiwick_core::ids::{DomainId, NodeName};
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{Budget, Census, LearningError, Share, Training};
+use bailiwick_core::learning::{Budget, Census, Fineness, LearningError, PackedShare, Training};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::store::control_command::Change;
 use bailiwick_proto::store::{LearningPhase, PrivacySpent, SpendPrivacy};
@@ -195,8 +195,8 @@ impl Lead {
         let at = self.attempt(0);
         self.asks().await?;
         let shares = try_join_all(seats.iter_mut().map(|seat| seat.census(at))).await?;
-        let total = sum(at, domains, (0, 1), &shares)?;
-        let census = Census::of_share(&total);
+        let total = sum(at, domains, (0, 1), Default::default(), &shares)?;
+        let census = Census::of_share(&total.unpacked()?);
         self.people = census.people;
         self.training = Some(Training::start(self.options, self.order.len(), census)?);
         Ok(())
@@ -212,15 +212,17 @@ impl Lead {
         let Some(round) = training.round() else { return Ok(false) };
         let (done, rounds) = training.progress();
         let at = self.attempt(done + 1);
-        let model = Arc::new(training.asked()?.into_owned());
+        let model = Arc::new(training.asked()?);
         let parts = model_parts(&model).collect();
         let work = RoundWork { at, round, model, parts, people: self.people };
         self.asks().await?;
         let shares = try_join_all(seats.iter_mut().map(|seat| seat.share(&work))).await?;
         let shape = round.share_shape(self.order.len(), self.options.dimensions);
-        let total = sum(at, domains, shape, &shares)?;
-        drop(shares);
-        self.advance(total).await?;
+        let total = sum(at, domains, shape, round.fineness, &shares)?;
+        seats.iter_mut().zip(shares).for_each(|(seat, share)| seat.added(share));
+        if !self.advance(total).await? {
+            return Ok(true);
+        }
         self.failures.clear();
         self.fruitless = 0;
         self.run.done = done + 1;
@@ -230,14 +232,15 @@ impl Lead {
         Ok(self.run.done < rounds)
     }
 
-    /// Takes the step that a sum says.
-    async fn advance(&mut self, total: Share) -> Result<(), Ended> {
-        let Some(mut training) = self.training.take() else { return Ok(()) };
+    /// Takes the step that a sum says; whether it says one. If not, the round is to be asked for again: in greater
+    /// steps, and as a new attempt, since a mask serves once.
+    async fn advance(&mut self, total: PackedShare) -> Result<bool, Ended> {
+        let Some(mut training) = self.training.take() else { return Ok(false) };
         let checkpoint = self.checkpoint_is_due();
         let (writer, order) = (Arc::clone(&self.learner), Arc::clone(&self.order));
         let (run, options) = (self.run.run.clone(), self.options);
         let stepped = self.learner.offload.call(move || {
-            let counts = training.advance(&total);
+            let counts = total.unpacked().and_then(|total| training.advance(&total));
             if checkpoint
                 && counts.is_ok()
                 && let Err(error) = writer.checkpoints.write(&run, &options, &order, &training)
@@ -248,14 +251,20 @@ impl Lead {
         });
         let broken = |error: std::io::Error| Failure::new(Kind::Broken, error.to_string());
         let (training, counts) = stepped.await.map_err(broken)?;
-        if checkpoint {
+        if checkpoint && counts.is_ok() {
             (self.checkpointed, _) = training.progress();
         }
         self.training = Some(training);
+        if counts == Err(LearningError::WentRound) {
+            self.training.as_mut().map_or(Ok(()), Training::coarsen)?;
+            self.run.attempts += 1;
+            tracing::debug!(round = self.run.done, "a sum went round");
+            return Ok(false);
+        }
         let counts = counts?;
         let loss = counts.loss / counts.examples.max(1.0);
         tracing::debug!(done = self.run.done, people = counts.people, loss, "summed a round");
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -264,9 +273,10 @@ fn sum(
     at: Attempt,
     domains: &BTreeSet<DomainId>,
     shape: (usize, usize),
+    fineness: [Fineness; 2],
     shares: &[MaskedShare],
-) -> Result<Share, Failure> {
-    let mut gathering = Gathering::new(at, domains.clone(), shape)?;
+) -> Result<PackedShare, Failure> {
+    let mut gathering = Gathering::new(at, domains.clone(), shape, fineness)?;
     shares.iter().try_for_each(|share| gathering.take(share))?;
     Ok(gathering.total()?)
 }

@@ -5,7 +5,9 @@
 
 use bailiwick_core::ids::DomainId;
 use bailiwick_core::kind::Kind;
-use bailiwick_core::learning::{Block, FixedBlock, Held, PooledModel, Share, Task};
+use bailiwick_core::learning::{
+    Block, Fineness, Held, LearningError, PackedShare, PooledModel, Task, half, whole,
+};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::peer::{LearnHeld, LearnTask};
 use bytes::Bytes;
@@ -14,11 +16,10 @@ use super::{Attempt, MaskedShare};
 
 /// Bytes of one part.
 pub(super) const PART_BYTES: usize = 1 << 20;
-/// Bytes of a value of a share, and of a model.
-const SHARE_VALUE: usize = 8;
-const MODEL_VALUE: usize = 4;
-/// Numbers of a share that are counts.
-const COUNTS: usize = 3;
+/// Bytes of a word of a share, of a number beside the words, and of a value of a model.
+const WORD: usize = 4;
+const NUMBER: usize = 8;
+const VALUE: usize = 2;
 
 fn refused(words: impl Into<String>) -> Failure {
     Failure::new(Kind::Refused, words)
@@ -52,49 +53,62 @@ pub(super) fn held_of(LearnHeld { seed, people, items }: LearnHeld) -> Option<He
     Some(Held { seed, people, items }).filter(Held::is_usable)
 }
 
-/// The parts of a masked share, made one by one: by targets, by history, counts.
+/// The parts of a masked share, made one by one: words by targets, by history, numbers.
 pub(super) fn share_parts(masked: &MaskedShare) -> impl Iterator<Item = Bytes> {
-    let blocks = masked.masked().blocks().map(FixedBlock::steps);
-    parts_of::<i64, SHARE_VALUE>(blocks, i64::to_le_bytes)
+    let words = parts_of::<_, WORD>(masked.masked().words(), |word: u32| word.to_le_bytes());
+    let numbers = [masked.masked().numbers()];
+    words.chain(parts_of::<_, NUMBER>(numbers, |number: u64| number.to_le_bytes()))
 }
 
-/// The parts of a model, made one by one: directions, then history vectors.
+/// The parts of a model, made one by one: directions, then history vectors. Its values are those of
+/// [`PooledModel::halved`].
 pub(super) fn model_parts(model: &PooledModel) -> impl Iterator<Item = Bytes> {
     let blocks = [model.targets(), model.history()].map(Block::values);
-    parts_of::<f32, MODEL_VALUE>(blocks, f32::to_le_bytes)
+    parts_of::<_, VALUE>(blocks, |value: f32| half(value).to_le_bytes())
 }
 
-fn parts_of<'a, T: Copy + 'a, const VALUE: usize>(
+fn parts_of<'a, T: Copy + 'a, const BYTES: usize>(
     blocks: impl IntoIterator<Item = &'a [T]>,
-    bytes: fn(T) -> [u8; VALUE],
+    bytes: impl Fn(T) -> [u8; BYTES] + Copy,
 ) -> impl Iterator<Item = Bytes> {
-    let parts = blocks.into_iter().flat_map(|block| block.chunks(PART_BYTES / VALUE));
+    let parts = blocks.into_iter().flat_map(|block| block.chunks(PART_BYTES / BYTES));
     parts.map(move |values| {
-        let mut part = vec![0; std::mem::size_of_val(values)];
-        let (places, _) = part.as_chunks_mut::<VALUE>();
+        let mut part = vec![0; values.len().saturating_mul(BYTES)];
+        let (places, _) = part.as_chunks_mut::<BYTES>();
         places.iter_mut().zip(values).for_each(|(place, value)| *place = bytes(*value));
         part.into()
     })
 }
 
 /// Blocks of values that come in parts.
-struct Arriving<T, const VALUE: usize> {
+struct Arriving<T> {
     blocks: Vec<(usize, Vec<T>)>,
-    value: fn([u8; VALUE]) -> T,
 }
 
-impl<T, const VALUE: usize> Arriving<T, VALUE> {
-    /// What is announced is not believed: memory grows with what comes.
-    fn new(wanted: impl IntoIterator<Item = usize>, value: fn([u8; VALUE]) -> T) -> Self {
-        Self { blocks: wanted.into_iter().map(|values| (values, Vec::new())).collect(), value }
+impl<T> Arriving<T> {
+    fn new(wanted: impl IntoIterator<Item = usize>) -> Self {
+        Self::within(wanted.into_iter().map(|values| (values, Vec::new())))
+    }
+
+    /// In rooms that there are already.
+    fn within(wanted: impl IntoIterator<Item = (usize, Vec<T>)>) -> Self {
+        let empty = |(values, mut room): (usize, Vec<T>)| {
+            room.clear();
+            (values, room)
+        };
+        Self { blocks: wanted.into_iter().map(empty).collect() }
     }
 
     fn is_missing(&self) -> bool {
         self.blocks.iter().any(|(wanted, values)| values.len() < *wanted)
     }
 
-    fn take(&mut self, part: &[u8]) -> Result<(), Failure> {
-        let ((came, rest), value) = (part.as_chunks::<VALUE>(), self.value);
+    fn take<const BYTES: usize>(
+        &mut self,
+        part: &[u8],
+        value: impl Fn([u8; BYTES]) -> T,
+    ) -> Result<(), Failure> {
+        let (came, rest) = part.as_chunks::<BYTES>();
         let due = self.blocks.iter_mut().find(|(wanted, values)| values.len() < *wanted);
         let (wanted, values) = due.ok_or_else(|| refused("no more values are due"))?;
         let left = wanted.saturating_sub(values.len());
@@ -102,6 +116,9 @@ impl<T, const VALUE: usize> Arriving<T, VALUE> {
             let words = format!("a part of {} bytes came, {left} values were due", part.len());
             return Err(refused(words));
         }
+        // At once, since growing would copy it; a block is asked for only when its first part is there, and how many
+        // values it has follows from the items that both sides know.
+        values.reserve_exact(left);
         values.extend(came.iter().map(|bytes| value(*bytes)));
         Ok(())
     }
@@ -114,25 +131,35 @@ impl<T, const VALUE: usize> Arriving<T, VALUE> {
 /// A masked share that comes in parts.
 pub(super) struct ArrivingShare {
     shape: (usize, usize),
-    values: Arriving<i64, SHARE_VALUE>,
+    fineness: [Fineness; 2],
+    words: Arriving<u32>,
+    numbers: Arriving<u64>,
 }
 
 impl ArrivingShare {
-    /// Of `items` x `dimensions`.
-    pub(super) fn of((items, dimensions): (usize, usize)) -> Self {
+    /// Of `items` x `dimensions`, in these steps and in room that there is already.
+    pub(super) fn of(
+        (items, dimensions): (usize, usize),
+        fineness: [Fineness; 2],
+        room: [Vec<u32>; 2],
+    ) -> Self {
         let block = items.saturating_mul(dimensions);
-        let values = Arriving::new([block, block, COUNTS], i64::from_le_bytes);
-        Self { shape: (items, dimensions), values }
+        let words = Arriving::within(room.map(|room| (block, room)));
+        let numbers = Arriving::new([PackedShare::numbers_count()]);
+        Self { shape: (items, dimensions), fineness, words, numbers }
     }
 
     pub(super) fn is_missing(&self) -> bool {
-        self.values.is_missing()
+        self.words.is_missing() || self.numbers.is_missing()
     }
 
     /// # Errors
     /// A part that is not due.
     pub(super) fn take(&mut self, part: &[u8]) -> Result<(), Failure> {
-        self.values.take(part)
+        match self.words.is_missing() {
+            true => self.words.take(part, u32::from_le_bytes),
+            false => self.numbers.take(part, u64::from_le_bytes),
+        }
     }
 
     /// The share that `from` sent.
@@ -144,12 +171,9 @@ impl ArrivingShare {
         from: &DomainId,
         attempt: Attempt,
     ) -> Result<MaskedShare, Failure> {
-        let (items, dimensions) = self.shape;
-        let mut block = |rows, columns| FixedBlock::new(rows, columns, self.values.next_block());
-        let share = block(items, dimensions).and_then(|targets| {
-            let history = block(items, dimensions)?;
-            Share::new(targets, history, block(1, COUNTS)?)
-        });
+        let words = [self.words.next_block(), self.words.next_block()];
+        let numbers = self.numbers.next_block();
+        let share = PackedShare::new(self.shape, self.fineness, words, &numbers);
         let share = share.map_err(|error| refused(error.to_string()))?;
         Ok(MaskedShare::new(from.clone(), attempt, share))
     }
@@ -158,15 +182,14 @@ impl ArrivingShare {
 /// A model that comes in parts.
 pub(super) struct ArrivingModel {
     shape: (usize, usize),
-    values: Arriving<f32, MODEL_VALUE>,
+    values: Arriving<f32>,
 }
 
 impl ArrivingModel {
     /// Of `items` x `dimensions`.
     pub(super) fn of((items, dimensions): (usize, usize)) -> Self {
         let block = items.saturating_mul(dimensions);
-        let values = Arriving::new([block, block], f32::from_le_bytes);
-        Self { shape: (items, dimensions), values }
+        Self { shape: (items, dimensions), values: Arriving::new([block, block]) }
     }
 
     pub(super) fn is_missing(&self) -> bool {
@@ -176,7 +199,7 @@ impl ArrivingModel {
     /// # Errors
     /// A part that is not due.
     pub(super) fn take(&mut self, part: &[u8]) -> Result<(), Failure> {
-        self.values.take(part)
+        self.values.take(part, |bytes| whole(u16::from_le_bytes(bytes)))
     }
 
     /// The model that the coordinator sent.
@@ -187,6 +210,6 @@ impl ArrivingModel {
         let (items, dimensions) = self.shape;
         let mut block = || Block::new(items, dimensions, self.values.next_block());
         let model = block().and_then(|targets| PooledModel::received(targets, block()?));
-        model.map_err(|error| refused(error.to_string()))
+        model.map_err(|error: LearningError| refused(error.to_string()))
     }
 }

@@ -78,7 +78,7 @@ pub(super) fn write(
     order: &ItemOrder,
     training: &Training,
 ) -> io::Result<()> {
-    let TrainingState { census, done, short, values } = training.state();
+    let TrainingState { census, done, fineness, short, values } = training.state();
     let bits = options.bits();
     out.write_all(MAGIC)?;
     out.write_all(&VERSION.to_le_bytes())?;
@@ -94,6 +94,7 @@ pub(super) fn write(
     let numbers =
         [census.people, census.pairs, done.into(), short[0].to_bits(), short[1].to_bits()];
     numbers.iter().try_for_each(|number| out.write_all(&number.to_le_bytes()))?;
+    out.write_all(&fineness)?;
     for value in values.iter().flat_map(|part| part.iter()) {
         out.write_all(&value.to_le_bytes())?;
     }
@@ -115,6 +116,8 @@ pub(super) fn read(
     }
     match from.short()? {
         VERSION => {}
+        // An older build summed in other steps.
+        found if found < VERSION => return Err(CheckpointError::Other),
         found => return Err(CheckpointError::Newer { found }),
     }
     let same = from.bytes::<RUN_BYTES>()? == *run && from.options()? == options.bits();
@@ -126,12 +129,13 @@ pub(super) fn read(
     let done = u32::try_from(from.long()?);
     let done = done.map_err(|_| CheckpointError::Torn("it has too many rounds"))?;
     let short = [from.long()?, from.long()?].map(f64::from_bits);
+    let fineness = from.bytes()?;
     let layout = options.layout(order.len(), done);
     let values = layout.into_iter().map(|count| from.values(count)).collect::<Result<_, _>>()?;
     if from.0.read(&mut [0])? != 0 {
         return Err(CheckpointError::Torn("it goes on too long"));
     }
-    let state = TrainingState { census, done, short, values };
+    let state = TrainingState { census, done, fineness, short, values };
     let training = Training::resume(options, order.len(), state)?;
     Ok(Checkpoint { order, training })
 }
