@@ -21,8 +21,9 @@ const EVENTS_AT_ONCE: usize = 500;
 /// What a crowded machine had to buffer is with its group by then.
 const DELIVERED_WITHIN: Duration = Duration::from_secs(60);
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
-/// A request that can't be taken now is sent again so often.
-const TRIES: u32 = 20;
+/// A request that can't be taken now is sent again so often, four times a second: where other work crowds a machine, a
+/// lease or a quorum may be wanting for longer than a few seconds.
+const TRIES: u32 = 240;
 
 /// Loads the train side of whom may be learned from.
 pub(super) async fn load(

@@ -76,13 +76,13 @@ fn through_cluster(
 ) -> Result<EvalReport, EvalError> {
     let taught = Taught::from(split, args, say)?;
     let asked = Stopwatch::start();
-    let figures = judged(args, split, judge, taught.variants(), say)?;
+    let figures = judged(args, split, judge, taught.variants(), say);
     let times = Times { ask: Some(asked.took()), ..taught.times };
     // Of asking too.
     let cost = taught.cost.up_to_now();
-    let report = EvalReport::new(args, times, cost, figures);
+    // Also where somebody could not be asked: a runtime that is only dropped waits for what its nodes have running.
     taught.stop();
-    Ok(report)
+    Ok(EvalReport::new(args, times, cost, figures?))
 }
 
 fn in_process(
