@@ -374,8 +374,8 @@ mod tests {
             let order = if by_distance { Order::Distance } else { Order::Product };
             let map = map(&values[..values.len() / 8 * 8], 8, order);
             let query = map.coder.query(&values[3..11]);
-            let passes = |node: u32| !half || node % 2 == 0;
-            let mut walk = |stop: Option<Stop>| {
+            let passes = |node: u32| !half || node.is_multiple_of(2);
+            let walk = |stop: Option<Stop>| {
                 let mut scratch = Scratch::default();
                 let stride = Stride::Through;
                 let how = Walk { ef: 60, budget: usize::MAX, stride, stop, starts: &[] };

@@ -370,7 +370,7 @@ mod tests {
         #[test]
         fn steps_leave_room_for_more(greatest in 1_u64..1 << 60) {
             let fineness = Fineness::after(greatest);
-            let steps = i128::from(greatest) * 8 >> fineness.cut();
+            let steps = (i128::from(greatest) * 8) >> fineness.cut();
             prop_assert!(steps <= 1 << 31 || fineness == Fineness::COARSEST, "{:?}", fineness);
             let finer = fineness == Fineness::FINEST || steps * 2 >= 1 << 30;
             prop_assert!(finer, "{:?} is coarser than it need be", fineness);

@@ -77,7 +77,7 @@ impl Inner {
     }
 
     /// How many rows come from a place, or a part of it.
-    pub(super) fn from_place(&self, place: &str) -> usize {
+    pub(super) fn count_at(&self, place: &str) -> usize {
         let within = self.origins.range(place.to_owned()..);
         let within = within.take_while(|(origin, _)| origin.starts_with(place));
         within.map(|(_, count)| count).sum()
@@ -223,7 +223,7 @@ mod tests {
         for (id, origin) in [("a", "EU-DE"), ("b", "EU"), ("c", "US"), ("d", "EU-DE-BY")] {
             inner.put(item(id, origin));
         }
-        let told = |inner: &Inner| ["EU", "EU-DE", "US", "IN"].map(|place| inner.from_place(place));
+        let told = |inner: &Inner| ["EU", "EU-DE", "US", "IN"].map(|place| inner.count_at(place));
         assert_eq!(told(&inner), [3, 2, 1, 0]);
         inner.put(item("a", "US"));
         inner.remove(&"b".parse().unwrap());

@@ -220,8 +220,8 @@ impl Shelf for ShelfView<'_> {
         self.0.shelf.get(row as usize)?.as_ref().map(|entry| &entry.facts)
     }
 
-    fn from_place_max(&self, place: &str) -> usize {
-        self.0.from_place(place)
+    fn local_max(&self, place: &str) -> usize {
+        self.0.count_at(place)
     }
 
     fn vector(&self, row: Row) -> Option<&[f32]> {
