@@ -67,11 +67,12 @@ async fn what_is_learned_together_is_served_everywhere() {
     // Of 3 domains one coordinates, so that two send a census and 40 shares abroad.
     let tapped = std::mem::take(&mut *world.tapped.lock().unwrap());
     assert!(tapped.len() >= 2 * 41, "{}", tapped.len());
-    // A share is two blocks, each a part by itself, and the counts.
-    let block_bytes = 40 * 16 * 8;
-    let shares: Vec<_> = tapped.iter().filter(|part| part.len() == block_bytes).collect();
-    assert_eq!(shares.len(), 2 * 2 * 40);
-    for part in shares {
+    // A share is two blocks of words, each a part by itself, and the numbers beside them. Of 40 rounds six are the
+    // spectral part's, half as wide, and one judges.
+    let parts_of = |bytes: usize| tapped.iter().filter(move |part| part.len() == bytes);
+    let (contrastive, spectral) = (|| parts_of(40 * 16 * 4), || parts_of(40 * 8 * 4));
+    assert_eq!((contrastive().count(), spectral().count()), (2 * 2 * 33, 2 * 2 * 6));
+    for part in contrastive().chain(spectral()) {
         // 8 deviations of an even spread. Unmasked it is above 10,000: most values are zero.
         assert!(unevenness(part) < 440.0, "a share is to be read: {}", unevenness(part));
     }

@@ -207,10 +207,11 @@ impl Split {
     /// [`LearningError`] never for a split that was read.
     pub fn interactions(&self, most: usize) -> Result<Vec<Interactions>, LearningError> {
         let mut parts = vec![Interactions::new(self.items); self.domains];
-        for (at, sides) in self.people.iter().enumerate() {
+        for ((at, sides), tag) in self.people.iter().enumerate().zip(0..) {
             let taken: &[u32] = if self.is_lawful(at) { &sides.train } else { &[] };
             if let Some(part) = parts.get_mut(sides.home) {
-                part.push(taken, most)?;
+                // By the person's own number: draws are then the same in whichever domain they are.
+                part.push_as(tag, taken, most)?;
             }
         }
         Ok(parts)

@@ -202,9 +202,7 @@ fn summed(
     balance: Balance,
     threads: usize,
 ) -> Result<Share, LearningError> {
-    let (items, dimensions) = model.targets().shape();
-    let shape = round.share_shape(items, dimensions);
-    let mut total = PackedShare::zeros(shape, round.fineness);
+    let mut total: Option<PackedShare> = None;
     let all = domains.iter().map(|people| Census::of(people).people).sum();
     for people in domains {
         let groups = round.groups(people);
@@ -218,9 +216,13 @@ fn summed(
         let mut own = shares.next().ok_or(LearningError::NoParts)??;
         shares.try_for_each(|share| own.add(&share?))?;
         own.weigh(balance.weight(Census::of(people).people, all, domains.len()));
-        total.add(&own.packed(round.fineness))?;
+        let own = own.packed(round.fineness);
+        match &mut total {
+            Some(total) => total.add(&own)?,
+            None => total = Some(own),
+        }
     }
-    total.unpacked()
+    total.ok_or(LearningError::NoParts)?.unpacked()
 }
 
 /// The noise that the domains would add, drawn from the evaluation's seed so that it can be run again.
@@ -279,4 +281,79 @@ pub(super) fn memory_peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use bailiwick_core::learning::{Block, Training};
+
+    use super::*;
+    use crate::data::shared_data;
+
+    /// The public splits, as they lie beside the workspace.
+    const SPLITS: [&str; 4] =
+        ["amazon-cds-m1", "bookcrossing/split", "lastfm-2k/split", "ml-latest-small/split"];
+
+    /// All numbers of a sum.
+    fn numbers(total: &Share) -> Vec<f32> {
+        let [targets, history, _] = total.blocks().map(|block| block.scaled(1.0));
+        [targets, history].iter().flat_map(Block::values).copied().collect()
+    }
+
+    /// Dealt over three domains a round's sum is that over pooled data: to 1e-6 of its greatest number as it is added
+    /// up, and as it travels to half a step more for each domain. So are the vectors of several rounds, but for fewer
+    /// than one value in a hundred: Adam takes a whole step by however small a gradient, so that where a sum is all but
+    /// zero what was rounded off shows.
+    #[test]
+    fn federated_sums_equal_central_ones_on_every_split() {
+        let test = "federated_sums_equal_central_ones_on_every_split";
+        let Some(data) = shared_data(env!("CARGO_MANIFEST_DIR"), test) else { return };
+        let options =
+            TrainingOptions { dimensions: 16, round_examples: 4096, ..TrainingOptions::default() };
+        for name in SPLITS {
+            let dealt = |domains: usize| {
+                let split = Split::read(&data.join(name)).unwrap().dealt(domains);
+                split.interactions(options.person_items_max).unwrap()
+            };
+            let (pooled, apart) = (dealt(1), dealt(3));
+            let census = apart.iter().map(Census::of).reduce(Census::plus).unwrap();
+            assert_eq!(Some(census), pooled.iter().map(Census::of).reduce(Census::plus), "{name}");
+            let training = Training::start(options, pooled[0].items(), census).unwrap();
+            let (round, model) = (training.round().unwrap(), training.asked().unwrap());
+            let at_home = |domains| bailiwick_core::learning::summed(domains, &round, &model);
+            let travelled = |domains| summed(domains, &round, &model, options.balance, 2);
+            let central = numbers(&at_home(&pooled).unwrap());
+            let federated = numbers(&at_home(&apart).unwrap());
+            let words = numbers(&travelled(&apart).unwrap());
+            let greatest = central.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
+            let near = |found: &[f32], most: f32| {
+                central.iter().zip(found).all(|(a, b)| (a - b).abs() <= most)
+            };
+            assert!(greatest > 0.0 && near(&federated, 1e-6 * greatest), "{name}");
+            let step = round.fineness.map(|steps| (-f32::from(steps.bits())).exp2());
+            assert!(near(&words, 1e-6 * greatest + 1.5 * step[0].max(step[1])), "{name}");
+            let off = sorted_off(&learned(&pooled, options), &learned(&apart, options));
+            let (most, nearly_most) = (off[off.len() - 1], off[off.len() * 99 / 100]);
+            assert!(nearly_most <= 1e-6 && most <= 2e-4, "{name}: {nearly_most} {most}");
+        }
+    }
+
+    /// What a few rounds learn.
+    fn learned(people: &[Interactions], options: TrainingOptions) -> PooledModel {
+        let options = TrainingOptions { rounds: 6, ..options };
+        let sum =
+            |round: &Round, model: &PooledModel| summed(people, round, model, options.balance, 2);
+        train(people, options, sum, |_, _, _| ()).unwrap()
+    }
+
+    /// By how much the values of two models differ, the least first.
+    fn sorted_off(a: &PooledModel, b: &PooledModel) -> Vec<f32> {
+        let values = |model: &PooledModel| {
+            [model.targets(), model.history()].map(|block| block.values().to_vec()).concat()
+        };
+        let mut off: Vec<f32> =
+            values(a).iter().zip(values(b)).map(|(a, b)| (a - b).abs()).collect();
+        off.sort_unstable_by(f32::total_cmp);
+        off
+    }
 }

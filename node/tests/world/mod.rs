@@ -92,7 +92,7 @@ fn tap(net: &MemoryNet) -> Tapped {
     let tapped = Tapped::default();
     let seen = Arc::clone(&tapped);
     net.tap(Box::new(move |from, to, bytes| {
-        let told = LearnTell::decode(bytes).ok().filter(|told| told.format == 1);
+        let told = LearnTell::decode(bytes).ok().filter(|told| told.format == 2);
         if let (Some(Some(Tell::Masked(part))), true) =
             (told.map(|told| told.tell), from.domain != to.domain)
         {
