@@ -61,7 +61,7 @@ pub trait Shelf {
     fn facts(&self, row: Row) -> Option<&ItemFacts>;
 
     /// At most so many rows come from a place, or a part of it.
-    fn local_max(&self, _place: &str) -> usize {
+    fn place_rows_max(&self, _place: &str) -> usize {
         usize::MAX
     }
 

@@ -135,7 +135,7 @@ fn bring_local(
         let local = |row: Row| comes_from(shelf, row, place);
         let there = found.keys().filter(|row| local(**row)).count();
         // Sources look through the whole catalogue for what is rare: not where there is no more to be found.
-        if there < wanted.min(shelf.local_max(place)) {
+        if there < wanted.min(shelf.place_rows_max(place)) {
             for source in asked {
                 let _ = bring(*source, wanted, &|row| local(row) && keep(row), found);
             }

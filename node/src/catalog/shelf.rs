@@ -220,7 +220,7 @@ impl Shelf for ShelfView<'_> {
         self.0.shelf.get(row as usize)?.as_ref().map(|entry| &entry.facts)
     }
 
-    fn local_max(&self, place: &str) -> usize {
+    fn place_rows_max(&self, place: &str) -> usize {
         self.0.count_at(place)
     }
 
