@@ -2,26 +2,26 @@
 //!
 //! `cargo bench -p bailiwick-ann -- synthetic 200000 64 out/` or `-- text <folder> cosine out/` or
 //! `-- raw <folder> 64 cosine out/`; `-- live <rows> <dimensions> <writes
-//! a second> <seconds>`; further words: `plain=200` (hnsw_rs alone at that
+//! a second> <seconds>`; `-- open <rows> <dimensions>`, read and mapped; further words: `plain=200` (hnsw_rs alone at that
 //! ef_construction), `peers=<script>`, `filtered`, `rounded` (twelve bits a value), `rounds=5`, `index=<file>`, `refine=96` (candidates
 //! for a node's links), `threads=2` (of the build), `efs=10,20,40`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use bailiwick_ann::bench::{BenchError, Config, LiveConfig, Source, live, run};
+use bailiwick_ann::bench::{BenchError, Config, LiveConfig, OpenConfig, Source, live, open, run};
 use bailiwick_ann::{Keep, Metric, Options};
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|w| !w.starts_with("--")).collect();
+    let progress = |what: &str| eprintln!("{what}");
     if let Some(config) = read_live(&words) {
-        return match live(&config, &|what| eprintln!("{what}")) {
-            Ok(report) => {
-                eprintln!("{report}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => failure(&error),
-        };
+        return finish(live(&config, &progress));
+    }
+    let folder = tempfile::tempdir();
+    let scratch = folder.as_ref().map_or(PathBuf::new(), |folder| folder.path().join("index"));
+    if let Some(config) = read_open(&words, scratch) {
+        return finish(open(&config, &progress));
     }
     let Some((config, out)) = read(&words) else {
         eprintln!(
@@ -37,6 +37,16 @@ fn main() -> ExitCode {
                 .and_then(|()| write("ann.svg", report.svg()));
             eprintln!("{}", report.table());
             if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => failure(&error),
+    }
+}
+
+fn finish(outcome: Result<impl std::fmt::Display, BenchError>) -> ExitCode {
+    match outcome {
+        Ok(report) => {
+            eprintln!("{report}");
+            ExitCode::SUCCESS
         }
         Err(error) => failure(&error),
     }
@@ -60,6 +70,24 @@ fn read_live(words: &[String]) -> Option<LiveConfig> {
         seconds: seconds.parse().ok()?,
         ef: after("ef=").and_then(|ef| ef.parse().ok()).unwrap_or(40),
         options: Options { merge_at: merge_at.unwrap_or(usual.merge_at), ..usual },
+    })
+}
+
+fn read_open(words: &[String], scratch: PathBuf) -> Option<OpenConfig> {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let ["open", rows, width, rest @ ..] = words.as_slice() else { return None };
+    let after = |key: &str| rest.iter().find_map(|word| word.strip_prefix(key));
+    let number = |key: &str, or: usize| after(key).and_then(|n| n.parse().ok()).unwrap_or(or);
+    Some(OpenConfig {
+        rows: rows.parse().ok()?,
+        dimensions: width.parse().ok()?,
+        file: after("index=").map_or(scratch, PathBuf::from),
+        rounds: number("rounds=", 5),
+        ef: number("ef=", 40),
+        options: Options {
+            keep: if rest.contains(&"rounded") { Keep::Rounded } else { Keep::Exact },
+            ..options(&after)
+        },
     })
 }
 

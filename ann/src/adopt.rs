@@ -81,7 +81,7 @@ fn renumbered(frozen: Frozen, rows: &[Option<Row>]) -> Result<Frozen, AnnError> 
     let mut number = |row: &Option<Row>| row.or_else(|| free.next());
     let numbers: Option<Vec<Row>> = rows.iter().map(&mut number).collect();
     let numbers = numbers.ok_or_else(|| unfit("it has too many rows"))?;
-    Ok(frozen.with_rows(numbers))
+    frozen.with_rows(&numbers)
 }
 
 /// Ends each slot that has no row here or whose vector is not that of its row in `input`, and says which

@@ -37,18 +37,14 @@ impl<W: Write> Sink<W> {
         self.bytes(&value.to_le_bytes())
     }
 
-    fn fours<T: Copy>(&mut self, values: &[T], bytes: fn(T) -> [u8; 4]) -> std::io::Result<()> {
-        values.chunks(CHUNK / 4).try_for_each(|some| {
-            self.bytes(&some.iter().flat_map(|&v| bytes(v)).collect::<Vec<u8>>())
-        })
-    }
-
-    pub(crate) fn u32s(&mut self, values: &[u32]) -> std::io::Result<()> {
-        self.fours(values, u32::to_le_bytes)
-    }
-
     pub(crate) fn f32s(&mut self, values: &[f32]) -> std::io::Result<()> {
-        self.fours(values, f32::to_le_bytes)
+        values.iter().try_for_each(|value| self.bytes(&value.to_le_bytes()))
+    }
+
+    /// Zeros until so many bytes are written.
+    pub(crate) fn zeros_to(&mut self, offset: u64) -> std::io::Result<()> {
+        let gap = usize::try_from(offset.saturating_sub(self.written)).unwrap_or_default();
+        self.bytes(&vec![0; gap])
     }
 
     /// Ends the content with its hash. The hash, and the bytes written with it.
@@ -76,6 +72,16 @@ impl<R: Read> Spring<R> {
         Ok(Self { source, hash: Sha256::new(), left })
     }
 
+    /// What follows is not its hash.
+    pub(crate) fn part(source: R, bytes: u64) -> Self {
+        Self { source, hash: Sha256::new(), left: bytes }
+    }
+
+    /// Whether nothing is still to come.
+    pub(crate) fn is_dry(&self) -> bool {
+        self.left == 0
+    }
+
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), AnnError> {
         let short = || unusable("it ends too early");
         self.left = self.left.checked_sub(bytes.len() as u64).ok_or_else(short)?;
@@ -95,6 +101,11 @@ impl<R: Read> Spring<R> {
 
     pub(crate) fn u64(&mut self) -> Result<u64, AnnError> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    pub(crate) fn f32_array<const N: usize>(&mut self) -> Result<[f32; N], AnnError> {
+        let mut values = [0.0; N];
+        self.fours(&mut values, f32::from_le_bytes).map(|()| values)
     }
 
     /// A number of things of `bytes_each` bytes that are still to come: no more than can be.
@@ -164,12 +175,22 @@ impl<R: Read> Spring<R> {
         let mut end = [0; HASH_BYTES];
         self.source.read_exact(&mut end).map_err(|_| unusable("it ends too early"))?;
         let found: [u8; HASH_BYTES] = self.hash.finalize().into();
-        let expected = expected.unwrap_or(&end);
-        if found != *expected || found != end {
-            return Err(AnnError::Hash { found: hex(&found), expected: hex(expected) });
-        }
+        differs(&found, &end, expected)?;
         Ok(found)
     }
+}
+
+/// Refuses content whose hash is not the one that it ends with, or not the expected one.
+pub(crate) fn differs(
+    found: &[u8; HASH_BYTES],
+    end: &[u8],
+    expected: Option<&[u8; HASH_BYTES]>,
+) -> Result<(), AnnError> {
+    let expected = expected.map_or(end, |hash| hash);
+    if found != expected || found != end {
+        return Err(AnnError::Hash { found: hex(found), expected: hex(expected) });
+    }
+    Ok(())
 }
 
 pub(crate) fn unusable(why: &str) -> AnnError {

@@ -10,6 +10,7 @@ use crate::error::AnnError;
 use crate::kernel;
 use crate::matrix::Rows;
 use crate::memory::Huge;
+use crate::table::Table;
 
 /// Bytes of a cache line; a code fills whole ones.
 pub(crate) const LINE: usize = 64;
@@ -53,6 +54,17 @@ struct Lift {
     middle: f32,
 }
 
+/// What a coder was fitted to be, as a file has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Fit {
+    pub(crate) scale: f32,
+    pub(crate) longest: f32,
+    /// Values of the lift; 0 if there is none.
+    pub(crate) parts: u32,
+    pub(crate) weight: f32,
+    pub(crate) middle: f32,
+}
+
 /// A query as bytes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct QueryCode {
@@ -88,6 +100,36 @@ impl Coder {
         let lift = (order == Order::Distance).then(|| Lift::fit(rows, reach));
         let longest = rows.iter().map(|r| kernel::dot(r, r)).fold(0.0, f32::max).sqrt();
         Self { scale, width: rows.width(), longest, lift }
+    }
+
+    /// What it was fitted to be.
+    pub(crate) fn fitted(&self) -> Fit {
+        let Self { scale, longest, .. } = *self;
+        match &self.lift {
+            None => Fit { scale, longest, ..Fit::default() },
+            Some(Lift { parts, weight, middle }) => {
+                let parts = u32::try_from(*parts).unwrap_or_default();
+                Fit { scale, longest, parts, weight: *weight, middle: *middle }
+            }
+        }
+    }
+
+    /// A coder of vectors of `width` values that was fitted to be this; none if no fitting gives such numbers.
+    pub(crate) fn of_fit(fit: Fit, width: usize, order: Order) -> Option<Self> {
+        // Infinite ones too: so they become where nearly all values are zero.
+        let positive = |number: f32| number > 0.0;
+        let parts = fit.parts as usize;
+        let lifted = order == Order::Distance;
+        let lift = Lift { parts, weight: fit.weight, middle: fit.middle };
+        let even = match lifted {
+            true => {
+                (1..=LIFTS_MAX).contains(&parts) && positive(lift.weight) && lift.middle.is_finite()
+            }
+            false => parts == 0,
+        };
+        let good = even && positive(fit.scale) && fit.longest >= 0.0 && fit.longest.is_finite();
+        let Fit { scale, longest, .. } = fit;
+        good.then(|| Self { scale, width, longest, lift: lifted.then_some(lift) })
     }
 
     /// Cache lines of a code.
@@ -212,7 +254,7 @@ fn signed(value: f32) -> i8 {
 /// Codes of equal size, one after the other.
 #[derive(Debug)]
 pub(crate) struct Codes {
-    bytes: Huge<u8>,
+    bytes: Table<u8>,
     lines: usize,
 }
 
@@ -227,7 +269,23 @@ impl Codes {
         for (code, vector) in bytes.chunks_exact_mut(lines * LINE).zip(vectors) {
             coder.encode(vector, code);
         }
-        Ok(Self { bytes, lines })
+        Ok(Self { bytes: bytes.into(), lines })
+    }
+
+    /// The codes of `count` vectors, as [`Codes::bytes`] has them; none if they are not as many.
+    pub(crate) fn of_bytes(bytes: Table<u8>, coder: &Coder, count: usize) -> Option<Self> {
+        let lines = coder.lines();
+        (count.checked_mul(lines * LINE) == Some(bytes.len())).then_some(Self { bytes, lines })
+    }
+
+    /// Whether these are the codes of `rows`.
+    pub(crate) fn fit(&self, coder: &Coder, rows: Rows<'_>) -> bool {
+        let size = self.lines * LINE;
+        let mut own = vec![0; size];
+        self.bytes.chunks_exact(size).zip(rows.iter()).all(|(code, vector)| {
+            coder.encode(vector, &mut own);
+            own == code
+        })
     }
 
     /// Copies of some of the codes, together.
@@ -239,7 +297,7 @@ impl Codes {
                 slot.copy_from_slice(code);
             }
         }
-        Ok(Self { bytes, lines: self.lines })
+        Ok(Self { bytes: bytes.into(), lines: self.lines })
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {

@@ -35,7 +35,7 @@ pub(crate) struct Frozen {
     pub(crate) spread: Spread,
     /// Codes are of no use: vectors are compared themselves.
     pub(crate) coarse: bool,
-    vectors: Vectors,
+    pub(crate) vectors: Vectors,
 }
 
 /// What goes into a generation: distinct rows, those of an older generation first, in its order.
@@ -96,7 +96,8 @@ impl Frozen {
 
     fn lay_out(space: &Space, draft: &Draft, room: usize, keep: Keep) -> Result<Self, AnnError> {
         let sizes: Vec<usize> = draft.rows.iter().map(Vec::len).collect();
-        let slots = Slots::new(draft.rows.iter().flatten().copied().collect(), &sizes);
+        let rows: Vec<Row> = draft.rows.iter().flatten().copied().collect();
+        let slots = Slots::new(&rows, &sizes)?;
         let vectors = Huge::of(draft.vectors.values())?;
         Self::of_parts(space, slots, vectors, Graph::of(&draft.links, room)?, keep)
     }
@@ -117,23 +118,21 @@ impl Frozen {
         let coarse = coarse(&map, rows);
         let vectors = match keep {
             Keep::Rounded if !coarse => Vectors::rest(&map.coder, rows)?,
-            Keep::Rounded | Keep::Exact => Vectors::Exact(vectors),
+            Keep::Rounded | Keep::Exact => Vectors::Exact(vectors.into()),
         };
         Ok(Self { map, slots, costs, spread, coarse, vectors })
     }
 
     /// The same generation, its slots under other rows: as many, none twice.
-    pub(crate) fn with_rows(self, rows: Vec<Row>) -> Self {
-        Self { slots: self.slots.renumbered(rows), ..self }
+    ///
+    /// # Errors
+    /// [`AnnError::Memory`] when it can't be had.
+    pub(crate) fn with_rows(self, rows: &[Row]) -> Result<Self, AnnError> {
+        Ok(Self { slots: self.slots.renumbered(rows)?, ..self })
     }
 
     pub(crate) fn nodes(&self) -> usize {
         self.map.graph.nodes()
-    }
-
-    /// The table of vectors.
-    pub(crate) fn vectors(&self) -> &Vectors {
-        &self.vectors
     }
 
     /// The node's vector; `room` is where it is put together if it must be.
@@ -196,7 +195,7 @@ impl Draft {
 }
 
 /// How codes of a search are compared.
-fn search_order(metric: Metric) -> Order {
+pub(crate) fn search_order(metric: Metric) -> Order {
     match metric {
         Metric::Cosine | Metric::InnerProduct => Order::Product,
         Metric::L2 => Order::Distance,

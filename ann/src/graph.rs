@@ -6,6 +6,7 @@
 use crate::error::AnnError;
 use crate::memory::Huge;
 use crate::sift::prefetch;
+use crate::table::Table;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;
@@ -22,7 +23,7 @@ const NARROW_NODES: usize = 1 << 24;
 /// INVARIANT: every link is below `nodes`.
 #[derive(Debug)]
 pub(crate) struct Graph {
-    bytes: Huge<u8>,
+    bytes: Table<u8>,
     /// Bytes of a node's links, whole lines.
     stride: usize,
     nodes: usize,
@@ -58,15 +59,30 @@ impl Graph {
     ) -> Result<Self, AnnError> {
         let per_line = if nodes <= NARROW_NODES { NARROW } else { WIDE };
         let stride = room.div_ceil(per_line).max(1) * LINE;
-        let mut graph = Self { bytes: Huge::zeros(nodes * stride)?, stride, nodes };
-        let narrow = graph.is_narrow();
-        for ((row, list), own) in graph.bytes.chunks_exact_mut(stride).zip(lists).zip(0u32..) {
+        let (mut bytes, narrow) = (Huge::zeros(nodes * stride)?, nodes <= NARROW_NODES);
+        for ((row, list), own) in bytes.chunks_exact_mut(stride).zip(lists).zip(0u32..) {
             let links = list.take(room).chain(std::iter::repeat(own));
             for (slot, link) in slots(row, narrow).zip(links) {
                 slot.iter_mut().zip(link.to_le_bytes()).for_each(|(byte, b)| *byte = b);
             }
         }
-        Ok(graph)
+        Ok(Self { bytes: bytes.into(), stride, nodes })
+    }
+
+    /// A graph of such bytes as [`Graph::table`] has, `stride` of them for each of `nodes`; `None` if they are
+    /// not as many, or a link leads nowhere.
+    pub(crate) fn of_bytes(bytes: Table<u8>, stride: usize, nodes: usize) -> Option<Self> {
+        let lines = stride > 0 && stride.is_multiple_of(LINE);
+        let fits = lines && nodes.checked_mul(stride) == Some(bytes.len());
+        let graph = Self { bytes, stride, nodes };
+        (fits && graph.leads_somewhere()).then_some(graph)
+    }
+
+    fn leads_somewhere(&self) -> bool {
+        let all = Links { lines: self.bytes.as_chunks().0, narrow: self.is_narrow() };
+        let mut last = 0;
+        all.each(|link| last = last.max(link));
+        self.nodes == 0 || (last as usize) < self.nodes
     }
 
     fn is_narrow(&self) -> bool {
@@ -74,6 +90,7 @@ impl Graph {
     }
 
     /// Links that a node has room for.
+    #[cfg(test)]
     pub(crate) fn room(&self) -> usize {
         self.stride / LINE * if self.is_narrow() { NARROW } else { WIDE }
     }
@@ -89,6 +106,16 @@ impl Graph {
 
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Bytes of a node's links.
+    pub(crate) fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// The links of all nodes, as they are searched.
+    pub(crate) fn table(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The node's links, filled up with the node itself.
@@ -194,5 +221,18 @@ mod tests {
         assert!(Graph::of_table(&[0, 1, 2, 0], 2, 2).unwrap().is_none());
         assert!(Graph::of_table(&[0, 1, 1], 2, 2).unwrap().is_none());
         assert!(Graph::of_table(&[], 0, 0).unwrap().is_none());
+        let bytes = |links: &[u32]| {
+            let mut line = vec![0_u8; LINE];
+            for (slot, link) in line.chunks_exact_mut(3).zip(links) {
+                slot.copy_from_slice(&link.to_le_bytes()[..3]);
+            }
+            Table::from(Huge::of(&line).unwrap())
+        };
+        assert!(Graph::of_bytes(bytes(&[0; 21]), LINE, 1).is_some());
+        assert!(Graph::of_bytes(bytes(&[0; 21]), LINE, 2).is_none());
+        assert!(Graph::of_bytes(bytes(&[0; 21]), 0, 0).is_none());
+        assert!(Graph::of_bytes(bytes(&[1; 21]), LINE, 1).is_none());
+        let last = [&[0; 20][..], &[1]].concat();
+        assert!(Graph::of_bytes(bytes(&last), LINE, 1).is_none());
     }
 }

@@ -64,6 +64,16 @@ impl Costs {
         Self { base: (low - per_ef * EF_LOW as f32).max(1.0), per_ef }
     }
 
+    /// The two numbers, as a file has them.
+    pub(crate) fn numbers(&self) -> [f32; 2] {
+        [self.base, self.per_ef]
+    }
+
+    /// Costs of such numbers; none if they were never measured.
+    pub(crate) fn of_numbers([base, per_ef]: [f32; 2]) -> Option<Self> {
+        (base >= 1.0 && per_ef >= 1.0 && per_ef.is_finite()).then_some(Self { base, per_ef })
+    }
+
     /// The cheapest way to the best `ef` of `matches` among `nodes`.
     pub(crate) fn choose(&self, matches: usize, nodes: usize, ef: usize) -> Plan {
         let share = (matches as f32 / nodes.max(1) as f32).clamp(f32::MIN_POSITIVE, 1.0);

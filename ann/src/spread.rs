@@ -10,7 +10,7 @@ use crate::matrix::Rows;
 use crate::walk::{Map, Scratch, Stop, Stride, Walk};
 
 /// Ranks at which distances are measured: the powers of two up to 512.
-const RANKS: usize = 10;
+pub(crate) const RANKS: usize = 10;
 /// Neighbours looked at: as many as the last rank.
 const NEIGHBOURS: usize = 1 << (RANKS - 1);
 /// Candidates kept in a crowd, times those asked for.
@@ -43,6 +43,16 @@ impl Spread {
             count += 1;
         }
         Self(sums.map(|sum| sum / f32::from(count.max(1))))
+    }
+
+    /// The logarithms, as a file has them.
+    pub(crate) fn numbers(&self) -> [f32; RANKS] {
+        self.0
+    }
+
+    /// A spread of such numbers; none if they were never measured.
+    pub(crate) fn of_numbers(numbers: [f32; RANKS]) -> Option<Self> {
+        numbers.iter().all(|number| number.is_finite()).then_some(Self(numbers))
     }
 
     /// The logarithm at any rank: on the line between measured ones, and on beyond the last.

@@ -8,6 +8,7 @@ use crate::error::AnnError;
 use crate::matrix::Rows;
 use crate::memory::Huge;
 use crate::sift::prefetch;
+use crate::table::Table;
 
 /// Steps that a code's unit is divided into.
 const STEPS: f32 = 15.0;
@@ -18,9 +19,9 @@ const PER_LINE: usize = 16;
 #[derive(Debug)]
 pub(crate) enum Vectors {
     /// As they came.
-    Exact(Huge<f32>),
+    Exact(Table<f32>),
     /// What their codes leave over, two values a byte.
-    Rest(Huge<u8>),
+    Rest(Table<u8>),
 }
 
 impl Vectors {
@@ -34,7 +35,16 @@ impl Vectors {
                 *byte = nibble(0) | nibble(1) << 4;
             }
         }
-        Ok(Self::Rest(bytes))
+        Ok(Self::Rest(bytes.into()))
+    }
+
+    /// Whether they are `count` of `width` values.
+    pub(crate) fn count(&self, count: usize, width: usize) -> bool {
+        let (found, size) = match self {
+            Self::Exact(values) => (values.len(), width),
+            Self::Rest(bytes) => (bytes.len(), width.div_ceil(2)),
+        };
+        count.checked_mul(size) == Some(found)
     }
 
     /// Bytes of the table.

@@ -160,6 +160,11 @@ impl Map {
     ) -> Result<Self, AnnError> {
         let coder = Coder::fit(rows, order, fitted);
         let codes = Codes::of(&coder, rows.len(), rows.iter())?;
+        Self::of_codes(coder, codes, graph)
+    }
+
+    /// A map of nodes with these codes, linked by `graph`, which has as many.
+    pub(crate) fn of_codes(coder: Coder, codes: Codes, graph: Graph) -> Result<Self, AnnError> {
         let step = (graph.nodes() / PIVOTS).max(1);
         let nodes = u32::try_from(graph.nodes()).unwrap_or(u32::MAX);
         let pivots: Vec<u32> = (0..nodes).step_by(step).take(PIVOTS).collect();

@@ -32,9 +32,10 @@ fn note(names: &BTreeMap<Row, u32>) -> impl FnOnce(&[Row]) -> Vec<u8> {
     move |rows| rows.iter().flat_map(|row| names[row].to_le_bytes()).collect()
 }
 
-/// Opens a file and says which rows of it are which here.
-fn opened(path: &Path, here: &BTreeMap<u32, Row>) -> (LiveIndex, Vec<Option<Row>>) {
-    let file = LiveIndex::open_with(path, &space("m1"), options(), None).unwrap();
+/// Opens a file, or maps it, and says which rows of it are which here.
+fn opened(path: &Path, here: &BTreeMap<u32, Row>, mapped: bool) -> (LiveIndex, Vec<Option<Row>>) {
+    let open = if mapped { LiveIndex::map } else { LiveIndex::open_with };
+    let file = open(path, &space("m1"), options(), None).unwrap();
     let names = file.note.as_chunks::<4>().0.iter().map(|name| u32::from_le_bytes(*name));
     let rows = names.map(|name| here.get(&name).copied()).collect();
     (file.index, rows)
@@ -83,6 +84,7 @@ proptest! {
         there in proptest::collection::btree_map(0_u32..400, 0_u32..1000, 100..300),
         gone in proptest::collection::btree_set(0_u32..400, 0..40),
         changed in proptest::collection::btree_map(0_u32..400, 0_u32..1000, 0..60),
+        mapped in any::<bool>(),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("index");
@@ -95,7 +97,7 @@ proptest! {
         let held: BTreeMap<Row, u32> = items.iter().map(|(name, of)| (here[name], *of)).collect();
         let mine = index();
         held.iter().for_each(|(row, of)| mine.upsert(*row, &vector(*of)).unwrap());
-        let (file, rows) = opened(&path, &here);
+        let (file, rows) = opened(&path, &here, mapped);
         let merged = mine.adopt(file, &rows).unwrap();
         prop_assert_eq!(mine.pending(), held.len() - merged.rows);
         let equal = items.iter().filter(|(name, of)| there.get(name).is_some_and(|was| vector(*was) == vector(**of)));
@@ -128,7 +130,7 @@ fn what_is_written_while_a_generation_is_adopted_outlives_it() {
     }
     builder.merge().unwrap();
     builder.save_with(&path, 1, note(&names)).unwrap();
-    let (file, rows) = opened(&path, &names);
+    let (file, rows) = opened(&path, &names, true);
     std::thread::scope(|scope| {
         let adopting = scope.spawn(|| mine.adopt(file, &rows).unwrap());
         for row in 0..300 {
@@ -154,7 +156,7 @@ fn what_does_not_fit_or_brings_nothing_leaves_the_index_as_it_was() {
     let mine = index();
     items.iter().for_each(|(row, of)| mine.upsert(*row, &vector(*of)).unwrap());
     let check = |rows: &dyn Fn(Vec<Option<Row>>) -> Vec<Option<Row>>, kind: Kind| {
-        let (file, known) = opened(&path, &here);
+        let (file, known) = opened(&path, &here, false);
         assert_eq!(mine.adopt(file, &rows(known)).unwrap_err().kind(), kind);
         assert_eq!((mine.generation(), mine.pending()), (0, 50));
         answers_right(&mine, &items);
@@ -165,7 +167,7 @@ fn what_does_not_fit_or_brings_nothing_leaves_the_index_as_it_was() {
     check(&|known| vec![None; known.len()], Kind::Stale);
     let other = LiveIndex::new(space("m2"), options()).unwrap();
     assert!(matches!(mine.adopt(other, &[]).unwrap_err(), AnnError::OtherSpace { .. }));
-    let (file, known) = opened(&path, &here);
+    let (file, known) = opened(&path, &here, false);
     let tuned = file.ef();
     assert_ne!(tuned, mine.ef());
     assert_eq!(mine.adopt(file, &known).unwrap().rows, 50);

@@ -105,7 +105,8 @@ impl Ours {
     }
 }
 
-fn fill(set: &Set, options: Options) -> Result<LiveIndex, BenchError> {
+/// An index of the whole set, merged.
+pub(crate) fn fill(set: &Set, options: Options) -> Result<LiveIndex, BenchError> {
     let index = LiveIndex::new(set.space.clone(), options)?;
     for (row, vector) in (0..).zip(set.base.iter()) {
         index.upsert(row, vector)?;

@@ -66,7 +66,7 @@ impl Floor {
     /// Measures what codes, links and vectors of `frozen` cost to read.
     pub(crate) fn of(frozen: &Frozen) -> Result<Self, AnnError> {
         let Map { codes, graph, .. } = &frozen.map;
-        let vector_bytes = frozen.vectors().bytes() / frozen.nodes().max(1);
+        let vector_bytes = frozen.vectors.bytes() / frozen.nodes().max(1);
         let bytes = codes.bytes().len() + graph.bytes();
         let run = |lines: usize| line_ns(bytes, lines).map(|ns| ns * lines as f64);
         Ok(Self {

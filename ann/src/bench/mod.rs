@@ -8,12 +8,14 @@ mod engine;
 mod floor;
 mod live;
 mod measure;
+mod open;
 mod peers;
 mod report;
 
 use std::path::{Path, PathBuf};
 
 pub use live::{Latency, LiveConfig, LiveReport, live};
+pub use open::{OpenConfig, OpenReport, Opening, open};
 pub use report::{Report, Row};
 
 use crate::error::AnnError;
