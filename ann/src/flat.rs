@@ -1,5 +1,5 @@
-//! An index out of one flat file ([`crate::write`]): read and mapped it is the same bytes in other memory, and what
-//! is made of them, and how that answers, is the same.
+//! An index out of one flat file ([`crate::write`]): read and mapped it is the same bytes in other memory, and
+//! what is made of them, and how that answers, is the same.
 
 use std::fs::File;
 use std::io::Read;
@@ -114,7 +114,6 @@ impl Flat {
         let store = Store::map(file)?;
         Ok(look_through(store.bytes()).and_then(|(header, sha256)| {
             differs(&sha256, &sha256, expected)?;
-            store.settle();
             Ok(Self { store: Arc::new(store), header, sha256 })
         }))
     }

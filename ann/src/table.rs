@@ -9,7 +9,7 @@ use std::ops::{Deref, Range};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use memmap2::Advice;
 use memmap2::Mmap;
 
@@ -43,15 +43,6 @@ impl Store {
         Ok(Self::Mapped(map))
     }
 
-    /// What is left to say once all of it was looked through: from now on it is read here and there.
-    pub(crate) fn settle(&self) {
-        #[cfg(unix)]
-        if let Self::Mapped(map) = self {
-            // Only advice: a refusal costs speed, nothing else.
-            _ = map.advise(Advice::Random);
-        }
-    }
-
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
             Self::Read(bytes) => bytes,
@@ -60,13 +51,13 @@ impl Store {
     }
 }
 
-/// Asks for huge pages, where the file system has them, and for all of the file at once. Only advice: a
-/// refusal costs speed, nothing else.
+/// Asks for huge pages: what the system has yet to read of the file then comes in such, if the file system has
+/// them, and is searched as fast as memory of one's own. What it read before in small pages stays in these. Only
+/// advice: a refusal costs speed, nothing else. To ask for all of the file at once took longer than it saved.
 fn advise(map: &Mmap) {
     #[cfg(target_os = "linux")]
     {
         _ = map.advise(Advice::HugePage);
-        _ = map.advise(Advice::PopulateRead);
     }
     #[cfg(not(target_os = "linux"))]
     let _ = map;

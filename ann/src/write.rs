@@ -12,8 +12,7 @@ use crate::space::Row;
 use crate::store::Saved;
 use crate::vectors::Vectors;
 
-/// Bytes moved at a time: they are hashed while they are still near, and the system keeps what is written so
-/// much at a time in as large pages.
+/// Bytes moved at a time: they are hashed while they are still near.
 pub(crate) const CHUNK: usize = 1 << 20;
 
 /// What a section holds.
