@@ -7,8 +7,8 @@ use super::{Block, PooledModel, Share};
 const MEAN: f32 = 0.9;
 /// Decay of the mean of their squares: short, since there are few rounds and each sums many examples.
 const SQUARE: f32 = 0.99;
-/// Keeps steps finite where no gradient was seen.
-const TINY: f32 = 1e-9;
+/// Gradients below this move next to nothing: they are what was rounded off. An example's own are some 1e-5.
+const TINY: f32 = 1e-7;
 
 /// Means of gradients and their squares, of target and history vectors.
 #[derive(Debug, Clone)]

@@ -15,6 +15,10 @@ use super::{
 const SPECTRAL: [f32; 5] = [0.0, 0.25, 0.5, 1.0, 2.0];
 /// Weights of the lists that are tried, where the contrastive part counts 1.
 const LISTS: [f32; 7] = [0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6];
+/// Blends that are judged no worse than the best by more than this part are as good: which of them is best is chance.
+const AS_GOOD: f32 = 0.01;
+/// A spectral part of less weight is left out.
+const SPECTRAL_MIN: f32 = 0.125;
 /// Items of a slate that is judged.
 const AT: usize = 20;
 
@@ -29,15 +33,15 @@ impl Grid {
     /// All of them, in the order of a share's columns.
     pub fn blends() -> impl Iterator<Item = Blend> {
         let of = |spectral: f32| {
-            // A blend weighs lists against vectors whose parts together count 1.
-            let all = 1.0 + NEAREST + spectral;
-            LISTS.iter().map(move |lists| Blend { pooled: 1.0, spectral, lists: lists / all })
+            let blend =
+                move |lists| Blend { pooled: 1.0, spectral, lists: lists / whole(spectral) };
+            LISTS.iter().map(blend)
         };
         SPECTRAL.iter().copied().flat_map(of)
     }
 
-    /// The blend of the greatest sum of NDCG@20 and Recall@20, the first of equals, with the means of both; none
-    /// where the sum is over fewer people than `people_min`.
+    /// The middle of the blends that are as good as the best, by the sum of NDCG@20 and Recall@20, with the means of the
+    /// best of them; none where the sum is over fewer people than `people_min`.
     ///
     /// # Errors
     /// [`LearningError::Bound`] for sums that so many people can't have given.
@@ -47,29 +51,36 @@ impl Grid {
             return Ok(None);
         }
         let [ndcgs, recalls, _] = total.blocks().map(|block| block.scaled(1.0 / people));
-        let all = ndcgs.values().iter().zip(recalls.values());
-        let judged = Self::blends().zip(all).map(|(blend, (&ndcg, &recall))| Judged {
-            blend,
-            people: people as u64,
-            ndcg,
-            recall,
-        });
-        let mut best: Option<Judged> = None;
-        for next in judged {
-            let greatest = f64::from(next.ndcg.max(next.recall));
-            if !(f64::from(next.ndcg.min(next.recall)) >= -1e-3 && greatest <= 1.0 + 1e-3) {
-                return Err(LearningError::Bound {
-                    what: "what was judged",
-                    found: greatest,
-                    most: 1.0,
-                });
-            }
-            if best.is_none_or(|best| next.worth() > best.worth()) {
-                best = Some(next);
-            }
-        }
-        Ok(best)
+        let means = ndcgs.values().iter().zip(recalls.values());
+        let judged =
+            |(blend, (&ndcg, &recall))| Judged { blend, people: people as u64, ndcg, recall };
+        let all: Vec<Judged> = Self::blends().zip(means).map(judged).collect();
+        all.iter().try_for_each(Judged::check)?;
+        let best = all.iter().copied().reduce(|a, b| if b.worth() > a.worth() { b } else { a });
+        let as_good = |best: &Judged| {
+            let least = best.worth() * (1.0 - AS_GOOD);
+            all.iter().filter(move |judged| judged.worth() >= least).map(|judged| judged.blend)
+        };
+        Ok(best.map(|best| Judged { blend: middle(as_good(&best)), ..best }))
     }
+}
+
+/// The blend of the mean weights of the parts, each against a contrastive part of 1.
+fn middle(blends: impl Iterator<Item = Blend>) -> Blend {
+    let mut sums = (0.0, 0.0, 0.0_f32);
+    for Blend { spectral, lists, .. } in blends {
+        let lists = lists * whole(spectral);
+        sums = (sums.0 + spectral, sums.1 + lists, sums.2 + 1.0);
+    }
+    let (spectral, lists) = (sums.0 / sums.2, sums.1 / sums.2);
+    // A part that says next to nothing is not worth half as much memory again.
+    let spectral = if spectral < SPECTRAL_MIN { 0.0 } else { spectral };
+    Blend { pooled: 1.0, spectral, lists: lists / whole(spectral) }
+}
+
+/// What the parts of the vectors weigh together, against which a blend weighs lists.
+fn whole(spectral: f32) -> f32 {
+    1.0 + NEAREST + spectral
 }
 
 /// A blend, and how it did over all domains.
@@ -88,6 +99,19 @@ pub struct Judged {
 impl Judged {
     fn worth(&self) -> f32 {
         self.ndcg + self.recall
+    }
+
+    /// Means are parts.
+    fn check(&self) -> Result<(), LearningError> {
+        let within = |mean: f32| (-1e-3..=1.0 + 1e-3).contains(&mean);
+        match within(self.ndcg) && within(self.recall) {
+            true => Ok(()),
+            false => Err(LearningError::Bound {
+                what: "what was judged",
+                found: self.ndcg.max(self.recall).into(),
+                most: 1.0,
+            }),
+        }
     }
 }
 
@@ -137,7 +161,7 @@ impl Said {
     fn score(&self, blend: Blend) -> f32 {
         let Blend { pooled, spectral, lists } = blend;
         let alike = together(self.apart, spectral) + NEAREST * self.nearest;
-        pooled * alike / (1.0 + NEAREST + spectral) + lists * self.along
+        pooled * alike / whole(spectral) + lists * self.along
     }
 }
 
@@ -216,10 +240,10 @@ mod tests {
         assert_eq!(of_slate(&[], &[4]), (0.0, 0.0));
     }
 
-    fn total(people: usize, greatest: usize) -> Share {
+    fn total(people: usize, greatest: &[(usize, f32)]) -> Share {
         let mut share = Share::zeros(1, Grid::POINTS);
         let mut worth = vec![0.1; Grid::POINTS];
-        worth[greatest] = 0.2;
+        greatest.iter().for_each(|(at, value)| worth[*at] = *value);
         for _ in 0..people {
             share.add_target(0, &worth, 1.0);
             share.add_history(0, &worth, 1.0);
@@ -231,12 +255,28 @@ mod tests {
     #[test]
     fn the_best_blend_is_chosen_by_enough_people_alone() {
         let third = Grid::blends().nth(17).unwrap();
-        let best = Grid::best(&total(30, 17), 20).unwrap().unwrap();
-        assert_eq!((best.blend, best.people), (third, 30));
+        let best = Grid::best(&total(30, &[(17, 0.2)]), 20).unwrap().unwrap();
+        assert_eq!((best.blend.spectral, best.people), (third.spectral, 30));
+        assert!((best.blend.lists - third.lists).abs() < 1e-6);
         assert!((best.ndcg - 0.2).abs() < 1e-5);
-        assert_eq!(Grid::best(&total(19, 17), 20), Ok(None));
-        let mut lies = total(30, 17);
+        assert_eq!(Grid::best(&total(19, &[(17, 0.2)]), 20), Ok(None));
+        let mut lies = total(30, &[]);
         lies.add_target(0, &[60.0; Grid::POINTS], 1.0);
         assert!(matches!(Grid::best(&lies, 20), Err(LearningError::Bound { .. })));
+    }
+
+    /// What is best among equals is chance, so that the middle of them is taken.
+    #[test]
+    fn of_blends_as_good_as_the_best_the_middle_is_served() {
+        let at = |spectral: usize, lists: usize| spectral * LISTS.len() + lists;
+        let found = |greatest: &[(usize, f32)]| {
+            Grid::best(&total(30, greatest), 20).unwrap().unwrap().blend
+        };
+        let blend = found(&[(at(1, 0), 0.2), (at(3, 2), 0.1995), (at(4, 6), 0.19)]);
+        assert!((blend.spectral - 0.625).abs() < 1e-6, "{blend:?}");
+        assert!((blend.lists * whole(0.625) - 0.05).abs() < 1e-6, "{blend:?}");
+        let all: Vec<(usize, f32)> = (0..LISTS.len()).map(|lists| (at(0, lists), 0.2)).collect();
+        let rare = found(&[all.as_slice(), &[(at(1, 0), 0.2)]].concat());
+        assert_eq!(rare.spectral, 0.0, "next to nothing is left out");
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::adam::{Adam, Moments};
+use super::plan::Plan;
 use super::spectrum::Spectrum;
 use super::{
     Balance, Blend, Block, Census, Fineness, Form, Judged, LearningError, PooledModel, Training,
@@ -35,17 +36,19 @@ fn wrong(why: &'static str) -> LearningError {
 }
 
 impl TrainingOptions {
-    /// How many values each part of a [`TrainingState`] over so many items has after so many rounds.
+    /// How many values each part of a [`TrainingState`] over so many items has after so many rounds, begun with so many
+    /// people.
     #[must_use]
-    pub fn layout(&self, items: usize, done: u32) -> Vec<usize> {
+    pub fn layout(&self, census: Census, items: usize, done: u32) -> Vec<usize> {
+        let plan = Plan::of(self, census);
         let block = items.saturating_mul(self.dimensions);
         let mut layout = vec![block, block, items, block, block, block, block];
         layout.extend(self.budget.map(|_| block));
-        if self.has_spectrum(done) {
+        if plan.has_spectrum(done) {
             let half = self.dimensions / 2;
             layout.extend([items.saturating_mul(half).saturating_mul(2), items, half]);
         }
-        layout.extend(self.has_judged(done).then_some(JUDGED));
+        layout.extend(plan.has_judged(done).then_some(JUDGED));
         layout
     }
 
@@ -106,7 +109,7 @@ impl Training {
             values.extend([basis.values(), scale, eigenvalues]);
         }
         let mut values: Vec<Cow<'_, [f32]>> = values.into_iter().map(Cow::Borrowed).collect();
-        values.extend(self.options.has_judged(self.done).then(|| Cow::Owned(told(self.judged))));
+        values.extend(self.plan().has_judged(self.done).then(|| Cow::Owned(told(self.judged))));
         let short = [short.0, short.1];
         let fineness = self.fineness.map(Fineness::bits);
         TrainingState { census: self.census, done: self.done, fineness, short, values }
@@ -131,7 +134,7 @@ impl Training {
         if done > options.rounds {
             return Err(wrong("it has more rounds than there are"));
         }
-        if !values.iter().map(Vec::len).eq(options.layout(items, done)) {
+        if !values.iter().map(Vec::len).eq(options.layout(census, items, done)) {
             return Err(wrong("its values are not as many as they should be"));
         }
         let mut values = values.into_iter();
@@ -147,11 +150,12 @@ impl Training {
         let adam = Adam { lengths, targets, history, short: (short[0], short[1]) };
         adam.check()?;
         let columns = options.dimensions / 2 * 2;
-        let spectrum = options.has_spectrum(done).then(|| {
+        let plan = Plan::of(&options, census);
+        let spectrum = plan.has_spectrum(done).then(|| {
             let basis = Block::new(items, columns, next())?;
             Spectrum { basis, scale: next(), values: next() }.checked()
         });
-        let judged = options.has_judged(done).then(|| judged_of(&next())).transpose()?.flatten();
+        let judged = plan.has_judged(done).then(|| judged_of(&next())).transpose()?.flatten();
         let [Some(targets), Some(history)] = fineness.map(Fineness::new) else {
             return Err(wrong("its steps are none"));
         };

@@ -3,205 +3,13 @@
 use std::borrow::Cow;
 
 use super::adam::Adam;
+use super::plan::Plan;
 use super::share::{Bounds, Counts, TARGET_CONTRIBUTION_MAX};
 use super::spectrum::{self, Spectrum};
 use super::{
-    Balance, Blend, Block, Budget, Fineness, FixedBlock, Form, Grid, Held, Interactions, Judged,
-    LearningError, Noise, PooledModel, Round, Share, Task,
+    Blend, Block, Census, Fineness, Grid, Interactions, Judged, LearningError, PooledModel, Round,
+    Share, Task, TrainingOptions,
 };
-
-/// How to learn. The defaults are one setting for every catalogue, chosen on held-out parts of the train
-/// sides of four public data sets; README.md beside this file lists what was tried.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TrainingOptions {
-    /// Dimensions of a vector; best a multiple of 16.
-    pub dimensions: usize,
-    /// Sums over the domains, each one trip between regions. From [`TASKS_FROM`] on, some of them are the spectral
-    /// part's, and one is for the weights of the blend; under a budget none are, since each would cost as much as
-    /// any other.
-    pub rounds: u32,
-    /// Examples of a round, roughly, where people have so many to give.
-    pub round_examples: usize,
-    /// Examples, roughly, that share their negatives.
-    pub group_examples: usize,
-    /// How examples are made and weighed.
-    pub form: Form,
-    /// Step of Adam after `warm_up` rounds, falling from there to 0 at the end.
-    pub learning_rate: f64,
-    /// Rounds over which the step rises.
-    pub warm_up: u32,
-    /// Items of one person that count at most, the newest.
-    pub person_items_max: usize,
-    /// Contributors of a round at least.
-    pub people_min: u32,
-    /// Where all draws come from.
-    pub seed: u64,
-    /// How far domains are levelled.
-    pub balance: Balance,
-    /// What the run may tell of any one person; without one there is no noise. Set by [`TrainingOptions::under`].
-    pub budget: Option<Budget>,
-}
-
-impl Default for TrainingOptions {
-    fn default() -> Self {
-        Self {
-            dimensions: 128,
-            rounds: 168,
-            round_examples: 32_768,
-            group_examples: 512,
-            form: Form {
-                person_examples_max: 64,
-                negatives: 512,
-                negative_weight: 2000.0,
-                temperature: 0.12,
-                dropout: 0.4,
-                contribution_max: 4.0,
-            },
-            learning_rate: 0.04,
-            warm_up: 10,
-            person_items_max: 1000,
-            people_min: 20,
-            seed: 1,
-            balance: Balance::default(),
-            budget: None,
-        }
-    }
-}
-
-impl TrainingOptions {
-    /// The same, such that the run tells no more of any one person than the budget says.
-    #[must_use]
-    pub fn under(self, budget: Budget) -> Self {
-        Self { form: self.form.frugal(), budget: Some(budget), ..self }
-    }
-
-    /// The noise of each of the run's sums, of which the census is one.
-    #[must_use]
-    pub fn noise(&self) -> Option<Noise> {
-        self.budget.map(|budget| budget.noise(self.sums()))
-    }
-
-    /// The sums of a run: its rounds, and the census.
-    #[must_use]
-    pub fn sums(&self) -> u32 {
-        self.rounds.saturating_add(1)
-    }
-
-    /// Standard deviation of the noise in every number of a round's share; 0 without noise. `part` is the part of
-    /// the noise that is asked about: all, or one domain's.
-    #[must_use]
-    pub fn deviation(&self, part: impl Fn(Noise) -> Noise) -> f64 {
-        let sensitivity = self.form.sensitivity() * self.balance.weight_max();
-        self.noise().map_or(0.0, |noise| part(noise).deviation(sensitivity))
-    }
-
-    /// Whether a training by these options has a spectral part after so many rounds.
-    pub(super) fn has_spectrum(&self, done: u32) -> bool {
-        Plan::of(self).spectrum.is_some_and(|start| done > start)
-    }
-
-    /// Whether its blend was judged by then.
-    pub(super) fn has_judged(&self, done: u32) -> bool {
-        let judging = |start: u32| start.saturating_add(SPECTRUM_FIRST);
-        Plan::of(self).spectrum.is_some_and(|start| done > judging(start))
-    }
-
-    /// In what steps shares travel under noise, which no coordinator has a say in; none without noise, where they
-    /// follow from sums.
-    #[must_use]
-    pub fn fineness(&self) -> Option<[Fineness; 2]> {
-        self.budget.map(|_| [Fineness::under(self.deviation(|whole| whole)); 2])
-    }
-
-    pub(super) fn check(&self) -> Result<(), LearningError> {
-        let counts = [
-            ("dimensions", self.dimensions),
-            ("rounds", self.rounds as usize),
-            ("round_examples", self.round_examples),
-            ("group_examples", self.group_examples),
-            ("person_examples_max", self.form.person_examples_max),
-            ("negatives", self.form.negatives),
-        ];
-        if let Some((field, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return Err(LearningError::Zero { field });
-        }
-        let positive = [
-            ("negative_weight", f64::from(self.form.negative_weight)),
-            ("temperature", f64::from(self.form.temperature)),
-            ("contribution_max", f64::from(self.form.contribution_max)),
-            ("learning_rate", self.learning_rate),
-        ];
-        // Shares are in fixed point, with room up to 2^14.
-        let usable = |value: f64| value > 1e-6 && value < 1e4;
-        match positive.into_iter().find(|(_, value)| !usable(*value)) {
-            Some((field, value)) => Err(LearningError::Option { field, value }),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Rounds from which on a run learns more than the contrastive form.
-pub const TASKS_FROM: u32 = 40;
-/// Rounds of the spectral part without what is held back, from a first block; and with it, from what was found.
-const SPECTRUM_FIRST: u32 = 4;
-const SPECTRUM_LAST: u32 = 2;
-/// Of four rounds of the contrastive form so many go before the blend is judged, without what is held back; the rest
-/// learn from all there is.
-const HELD_OF_FOUR: u32 = 3;
-/// People by whom blends are judged, roughly, where there are so many, and the part of all that they are at most.
-const JUDGES: f64 = 2000.0;
-const JUDGES_PART_MAX: f64 = 0.5;
-/// Part of their items that is held back until then. A fifth of everybody's cost 3 % of NDCG on MovieLens: what comes
-/// late is learned by small steps.
-const HELD_ITEMS: f64 = 0.1;
-/// Names the draws of what is held back.
-const HELD: u64 = u64::MAX;
-
-/// What the rounds of a run are for: contrastive ones, then the spectral part and the judging, then the rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Plan {
-    rounds: u32,
-    /// The round where the spectral part begins; none where there is none.
-    spectrum: Option<u32>,
-}
-
-impl Plan {
-    fn of(options: &TrainingOptions) -> Self {
-        let tasks = SPECTRUM_FIRST + 1 + SPECTRUM_LAST;
-        let contrastive = options.rounds.saturating_sub(tasks);
-        let all =
-            options.rounds >= TASKS_FROM && options.budget.is_none() && options.dimensions > 1;
-        Self { rounds: options.rounds, spectrum: all.then(|| contrastive / 4 * HELD_OF_FOUR) }
-    }
-
-    /// What round `done` is for.
-    fn task(&self, done: u32) -> Task {
-        let Some(since) = self.spectrum.and_then(|start| done.checked_sub(start)) else {
-            return Task::Contrast;
-        };
-        match since {
-            0..SPECTRUM_FIRST => Task::Spectrum,
-            SPECTRUM_FIRST => Task::Judging,
-            _ if since <= SPECTRUM_FIRST + SPECTRUM_LAST => Task::Spectrum,
-            _ => Task::Contrast,
-        }
-    }
-
-    /// Whether something is held back in it.
-    fn holds(&self, done: u32) -> bool {
-        self.spectrum.is_some_and(|start| done <= start.saturating_add(SPECTRUM_FIRST))
-    }
-
-    /// How many contrastive rounds are done, and how many there will be.
-    fn contrastive(&self, done: u32) -> (u32, u32) {
-        let Some(start) = self.spectrum else { return (done, self.rounds) };
-        let tasks = SPECTRUM_FIRST + 1 + SPECTRUM_LAST;
-        (
-            done.saturating_sub(done.saturating_sub(start).min(tasks)),
-            self.rounds.saturating_sub(tasks),
-        )
-    }
-}
 
 /// Learning under way: what the domains are asked next. It holds nothing of any single domain.
 #[derive(Debug, Clone)]
@@ -227,76 +35,6 @@ const SPECTRUM_SUM: f64 = 16_384.0;
 
 /// Deviations by which what is heard of an item must be more than noise, for the item to be known.
 const STANDS_OUT: f64 = 4.0;
-
-/// How many people and pairs of person and item the domains have, summed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Census {
-    /// People with at least two items.
-    pub people: u64,
-    /// Their pairs.
-    pub pairs: u64,
-}
-
-impl Census {
-    /// The census of one domain.
-    #[must_use]
-    pub fn of(people: &Interactions) -> Self {
-        let rows = people.rows().filter(|taken| taken.len() > 1);
-        let add = |sum: Self, taken: &[u32]| Self {
-            people: sum.people + 1,
-            pairs: sum.pairs.saturating_add(taken.len() as u64),
-        };
-        rows.fold(Self { people: 0, pairs: 0 }, add)
-    }
-
-    /// As a share, so that it can be masked and summed as rounds are: of no items, in the counts alone.
-    ///
-    /// # Errors
-    /// [`LearningError::Shape`] never.
-    pub fn to_share(self) -> Result<Share, LearningError> {
-        let mut counts = FixedBlock::zeros(1, 3);
-        let whole = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
-        counts.add_whole(0, whole(self.pairs));
-        counts.add_whole(1, whole(self.people));
-        Share::new(FixedBlock::zeros(0, 1), FixedBlock::zeros(0, 1), counts)
-    }
-
-    /// [`Census::to_share`] under noise, where nobody has more than `most` pairs.
-    ///
-    /// # Errors
-    /// [`LearningError::Shape`] never.
-    pub fn blurred(
-        self,
-        noise: Noise,
-        most: usize,
-        normal: &mut dyn FnMut() -> f64,
-    ) -> Result<Share, LearningError> {
-        // One person changes both numbers by at most 1, when pairs are counted in parts of `most`.
-        let deviation = noise.deviation(std::f64::consts::SQRT_2);
-        let noisy = |count: u64, unit: f64, draw: f64| {
-            (count as f64 + draw * deviation * unit).max(0.0) as u64
-        };
-        let people = noisy(self.people, 1.0, normal());
-        Self { people, pairs: noisy(self.pairs, most as f64, normal()) }.to_share()
-    }
-
-    /// The census that a sum of such shares says.
-    #[must_use]
-    pub fn of_share(total: &Share) -> Self {
-        let [_, _, counts] = total.blocks();
-        let whole = |at: usize| counts.whole(at).unwrap_or_default();
-        Self { people: whole(1), pairs: whole(0) }
-    }
-
-    /// Both together.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            people: self.people.saturating_add(other.people),
-            pairs: self.pairs.saturating_add(other.pairs),
-        }
-    }
-}
 
 impl Training {
     /// Starts from small vectors that follow from the seed, the same for an item on both sides.
@@ -337,8 +75,8 @@ impl Training {
         self.judged
     }
 
-    fn plan(&self) -> Plan {
-        Plan::of(&self.options)
+    pub(super) fn plan(&self) -> Plan {
+        Plan::of(&self.options, self.census)
     }
 
     /// What shares of [`Training::round`] are computed by: the model, the spectral part's block, or for the judging
@@ -391,15 +129,9 @@ impl Training {
             groups: u32::try_from(examples.div_ceil(group_examples)).unwrap_or(u32::MAX),
             form,
             task: self.plan().task(self.done),
-            held: self.plan().holds(self.done).then(|| self.held()),
+            held: self.plan().held(self.done),
             fineness: self.fineness,
         })
-    }
-
-    fn held(&self) -> Held {
-        let seed = super::Draws::new(self.options.seed).at(HELD);
-        let people = (JUDGES / (self.census.people as f64).max(1.0)).min(JUDGES_PART_MAX);
-        Held { seed, people, items: HELD_ITEMS }
     }
 
     fn round_examples(&self) -> usize {

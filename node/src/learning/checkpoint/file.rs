@@ -11,7 +11,7 @@ use crate::learning::ItemOrder;
 
 const MAGIC: &[u8; 8] = b"BWTRAIN1";
 /// The version of what follows the magic number.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes of a run's id.
 const RUN_BYTES: usize = 16;
 /// Values that are read at once.
@@ -130,7 +130,7 @@ pub(super) fn read(
     let done = done.map_err(|_| CheckpointError::Torn("it has too many rounds"))?;
     let short = [from.long()?, from.long()?].map(f64::from_bits);
     let fineness = from.bytes()?;
-    let layout = options.layout(order.len(), done);
+    let layout = options.layout(census, order.len(), done);
     let values = layout.into_iter().map(|count| from.values(count)).collect::<Result<_, _>>()?;
     if from.0.read(&mut [0])? != 0 {
         return Err(CheckpointError::Torn("it goes on too long"));
