@@ -179,12 +179,6 @@ impl PackedShare {
         &mut self.numbers
     }
 
-    /// The room that its words had, for another share.
-    #[must_use]
-    pub fn into_words(self) -> [Vec<u32>; 2] {
-        self.words
-    }
-
     /// Adds another share, in any order with the same result.
     ///
     /// # Errors
@@ -227,23 +221,17 @@ impl Share {
     /// As it travels, in these steps.
     #[must_use]
     pub fn packed(&self, fineness: [Fineness; 2]) -> PackedShare {
-        self.packed_into(fineness, [Vec::new(), Vec::new()])
-    }
-
-    /// As [`Share::packed`], in room that there is already.
-    #[must_use]
-    pub fn packed_into(&self, fineness: [Fineness; 2], mut room: [Vec<u32>; 2]) -> PackedShare {
         let [targets, history, counts] = self.blocks();
+        let mut packed = [targets, history].map(|block| vec![0; block.steps().len()]);
         let mut proofs = [0; 2];
-        let blocks = [targets, history].into_iter().zip(fineness).zip(&mut room).zip(&mut proofs);
+        let blocks = [targets, history].into_iter().zip(fineness).zip(&mut packed).zip(&mut proofs);
         for (((block, fineness), words), proof) in blocks {
-            words.resize(block.steps().len(), 0);
             *proof = widest(Pack { steps: block.steps(), cut: fineness.cut(), words });
         }
         let numbers = counts.steps().iter().map(|count| count.cast_unsigned()).chain(proofs);
         let mut all = [0; NUMBERS];
         all.iter_mut().zip(numbers).for_each(|(place, number)| *place = number);
-        PackedShare { shape: self.shape(), fineness, words: room, numbers: all }
+        PackedShare { shape: self.shape(), fineness, words: packed, numbers: all }
     }
 }
 

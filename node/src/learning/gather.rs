@@ -34,11 +34,6 @@ impl MaskedShare {
         self.attempt
     }
 
-    /// The room that its words had.
-    pub(super) fn into_words(self) -> [Vec<u32>; 2] {
-        self.share.into_words()
-    }
-
     /// What goes on the wire.
     #[must_use]
     pub fn masked(&self) -> &PackedShare {

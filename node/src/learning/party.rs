@@ -46,8 +46,6 @@ pub struct Party {
     terms: Terms,
     allowance: Option<Allowance>,
     masks: Option<PairMasks>,
-    /// What was allocated for the words of the share before: they are as large as the model.
-    room: [Vec<u32>; 2],
 }
 
 impl Party {
@@ -60,8 +58,7 @@ impl Party {
         terms: Terms,
         allowance: Option<Allowance>,
     ) -> Self {
-        let room = Default::default();
-        Self { people, here, terms, allowance, masks: None, room }
+        Self { people, here, terms, allowance, masks: None }
     }
 
     #[cfg(test)]
@@ -114,14 +111,9 @@ impl Party {
         let groups = round.groups(people);
         let mut share = round.share(people, model, &groups).map_err(SumError::from)?;
         self.terms.apply(&mut share, people, all);
-        let packed = share.packed_into(round.fineness, std::mem::take(&mut self.room));
+        let packed = share.packed(round.fineness);
         // It has twice the bytes of what travels, and masking takes a while.
         drop(share);
         Ok(masks.mask(at, packed)?)
-    }
-
-    /// Takes back the room of a share that was sent.
-    pub(super) fn sent(&mut self, share: MaskedShare) {
-        self.room = share.into_words();
     }
 }

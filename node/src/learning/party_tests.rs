@@ -86,7 +86,7 @@ fn parties_paid(
 
 /// Over the wire and back.
 fn sent(from: &DomainId, share: &MaskedShare, shape: (usize, usize)) -> MaskedShare {
-    let mut arriving = ArrivingShare::of(shape, share.masked().fineness(), Default::default());
+    let mut arriving = ArrivingShare::of(shape, share.masked().fineness());
     share_parts(share).for_each(|part| arriving.take(&part).unwrap());
     assert!(!arriving.is_missing());
     arriving.whole(from, share.attempt()).unwrap()
@@ -318,7 +318,7 @@ fn a_party_reads_its_own_people_alone() {
 #[test]
 fn what_is_not_a_share_is_refused() {
     let from = domains().pop_first().unwrap();
-    let mut share = ArrivingShare::of((2, 2), first(), Default::default());
+    let mut share = ArrivingShare::of((2, 2), first());
     assert!(share.take(&[0; 4 * 5]).is_err(), "a part that goes on into the next block");
     assert!(share.take(&[0; 4 * 3 + 1]).is_err(), "half a value");
     assert!(share.take(&[]).is_err(), "a part without bytes");
@@ -335,8 +335,7 @@ fn what_is_not_a_share_is_refused() {
     assert!(!share.is_missing());
     assert!(share.take(&[0; 8]).is_err(), "a value too many");
     assert!(share.whole(&from, Attempt { round: 0, attempt: 0 }).is_ok());
-    let half = ArrivingShare::of((2, 2), first(), Default::default())
-        .whole(&from, Attempt { round: 0, attempt: 0 });
+    let half = ArrivingShare::of((2, 2), first()).whole(&from, Attempt { round: 0, attempt: 0 });
     assert!(half.is_err(), "a share of which nothing came");
     let mut model = ArrivingModel::of((1, 1));
     // The upper half of a NaN, and of 1.

@@ -53,8 +53,6 @@ pub(super) struct Seat {
     node: NodeName,
     shape: (usize, usize),
     holder: Holder,
-    /// What was allocated for the share before.
-    room: [Vec<u32>; 2],
 }
 
 enum Holder {
@@ -101,7 +99,7 @@ impl Seat {
         let shape = (beginning.order.len(), beginning.dimensions);
         let (domain, node) = (domain.clone(), node.clone());
         match begun {
-            Ok(holder) => Ok(Self { domain, node, shape, holder, room: Default::default() }),
+            Ok(holder) => Ok(Self { domain, node, shape, holder }),
             Err(failure) => Err(SeatError { domain, node, failure }),
         }
     }
@@ -134,7 +132,7 @@ impl Seat {
                     let census = LearnCensus { round: at.round, attempt: at.attempt };
                     ask(tx, Ask::Census(census)).await?;
                     let form = ((0, 1), Default::default());
-                    masked(rx, &self.domain, at, form, Default::default()).await
+                    masked(rx, &self.domain, at, form).await
                 }
             }
         };
@@ -158,21 +156,12 @@ impl Seat {
                     let (items, dimensions) = self.shape;
                     let shape = work.round.share_shape(items, dimensions);
                     let form = (shape, work.round.fineness);
-                    let room = std::mem::take(&mut self.room);
-                    masked(rx, &self.domain, work.at, form, room).await
+                    masked(rx, &self.domain, work.at, form).await
                 }
             }
         };
         let told = timeout(STEP_WITHIN, told).await.unwrap_or_else(|_| Err(late()));
         told.map_err(|failure| self.named(failure))
-    }
-
-    /// Takes back the room of a share that was added up.
-    pub(super) fn added(&mut self, share: MaskedShare) {
-        match &mut self.holder {
-            Holder::Here(speaker) => speaker.sent(share),
-            Holder::There { .. } => self.room = share.into_words(),
-        }
     }
 
     /// Ends the session in order.
@@ -261,9 +250,8 @@ async fn masked(
     from: &DomainId,
     at: Attempt,
     (shape, fineness): ((usize, usize), [Fineness; 2]),
-    room: [Vec<u32>; 2],
 ) -> Result<MaskedShare, Failure> {
-    let mut arriving = ArrivingShare::of(shape, fineness, room);
+    let mut arriving = ArrivingShare::of(shape, fineness);
     while arriving.is_missing() {
         match next(rx).await? {
             Tell::Masked(part) => arriving.take(&part)?,

@@ -93,7 +93,6 @@ impl Learner {
                     let at = Attempt { round: asked.round, attempt: asked.attempt };
                     let share = speaker.share(at, round, model, asked.people).await?;
                     tell_share(tx, &share).await?;
-                    speaker.sent(share);
                 }
                 Ask::Begin(_) | Ask::Items(_) | Ask::Model(_) => {
                     return Err(invalid("this was not due"));

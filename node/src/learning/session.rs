@@ -195,7 +195,7 @@ impl Lead {
         let at = self.attempt(0);
         self.asks().await?;
         let shares = try_join_all(seats.iter_mut().map(|seat| seat.census(at))).await?;
-        let total = sum(at, domains, (0, 1), Default::default(), &shares)?;
+        let total = sum(at, domains, (0, 1), Default::default(), shares)?;
         let census = Census::of_share(&total.unpacked()?);
         self.people = census.people;
         self.training = Some(Training::start(self.options, self.order.len(), census)?);
@@ -218,8 +218,7 @@ impl Lead {
         self.asks().await?;
         let shares = try_join_all(seats.iter_mut().map(|seat| seat.share(&work))).await?;
         let shape = round.share_shape(self.order.len(), self.options.dimensions);
-        let total = sum(at, domains, shape, round.fineness, &shares)?;
-        seats.iter_mut().zip(shares).for_each(|(seat, share)| seat.added(share));
+        let total = sum(at, domains, shape, round.fineness, shares)?;
         if !self.advance(total).await? {
             return Ok(true);
         }
@@ -274,9 +273,9 @@ fn sum(
     domains: &BTreeSet<DomainId>,
     shape: (usize, usize),
     fineness: [Fineness; 2],
-    shares: &[MaskedShare],
+    shares: Vec<MaskedShare>,
 ) -> Result<PackedShare, Failure> {
     let mut gathering = Gathering::new(at, domains.clone(), shape, fineness)?;
-    shares.iter().try_for_each(|share| gathering.take(share))?;
+    shares.into_iter().try_for_each(|share| gathering.take(&share))?;
     Ok(gathering.total()?)
 }

@@ -143,15 +143,6 @@ impl Speaker {
     }
 }
 
-impl Speaker {
-    /// Takes back the room of a share that was sent.
-    pub(super) fn sent(&mut self, share: MaskedShare) {
-        if let Some(party) = &mut self.party {
-            party.sent(share);
-        }
-    }
-}
-
 impl Learner {
     /// The terms of the run as the control group has them: the coordinator has no say in how noisy a share is.
     fn terms(&self, session: &Session) -> Result<Terms, Failure> {

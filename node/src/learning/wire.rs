@@ -87,16 +87,7 @@ struct Arriving<T> {
 
 impl<T> Arriving<T> {
     fn new(wanted: impl IntoIterator<Item = usize>) -> Self {
-        Self::within(wanted.into_iter().map(|values| (values, Vec::new())))
-    }
-
-    /// In rooms that there are already.
-    fn within(wanted: impl IntoIterator<Item = (usize, Vec<T>)>) -> Self {
-        let empty = |(values, mut room): (usize, Vec<T>)| {
-            room.clear();
-            (values, room)
-        };
-        Self { blocks: wanted.into_iter().map(empty).collect() }
+        Self { blocks: wanted.into_iter().map(|values| (values, Vec::new())).collect() }
     }
 
     fn is_missing(&self) -> bool {
@@ -137,14 +128,10 @@ pub(super) struct ArrivingShare {
 }
 
 impl ArrivingShare {
-    /// Of `items` x `dimensions`, in these steps and in room that there is already.
-    pub(super) fn of(
-        (items, dimensions): (usize, usize),
-        fineness: [Fineness; 2],
-        room: [Vec<u32>; 2],
-    ) -> Self {
+    /// Of `items` x `dimensions`, in these steps.
+    pub(super) fn of((items, dimensions): (usize, usize), fineness: [Fineness; 2]) -> Self {
         let block = items.saturating_mul(dimensions);
-        let words = Arriving::within(room.map(|room| (block, room)));
+        let words = Arriving::new([block, block]);
         let numbers = Arriving::new([PackedShare::numbers_count()]);
         Self { shape: (items, dimensions), fineness, words, numbers }
     }
