@@ -50,7 +50,8 @@ impl Default for LogOptions {
     fn default() -> Self {
         Self {
             segment_bytes: 64 << 20,
-            cache_bytes: 32 << 20,
+            // A node has several logs; a follower farther behind is served from the segments.
+            cache_bytes: 8 << 20,
             queue_bytes: 32 << 20,
             writer: WriterMode::Thread,
         }

@@ -1,14 +1,15 @@
 //! The index over the target vectors of a model: built once, and read by everybody else out of the model's file.
 
-use bailiwick_ann::{AnnError, LiveIndex, Metric, Options, Space};
+use bailiwick_ann::{AnnError, Keep, LiveIndex, Metric, Options, Space};
 use bailiwick_core::learning::PooledModel;
 
 use crate::recommend::tune;
 
 /// Vectors that the index takes before it merges.
 const MERGE_AT: usize = 131_072;
-/// By how much a value of a direction may differ between the index, which cuts it to length 1 once more, and the model.
-const ROUNDING: f32 = 1e-5;
+/// By which part of the greatest value a value may differ between the index, which has them in twelve bits, and the
+/// model: a thirtieth of a unit of which the greatest has 127, both when it is written and when it is read.
+const ROUNDING: f32 = 1.0 / (127.0 * 14.0);
 
 fn space(model: &PooledModel) -> Result<Space, AnnError> {
     // The first part's directions are of length 1 each; what the second one adds, it adds by its lengths too.
@@ -20,7 +21,8 @@ fn space(model: &PooledModel) -> Result<Space, AnnError> {
 }
 
 fn options() -> Options {
-    Options { threads: 1, ..Options::default() }
+    // Scores are the model's own; the index only says who is near.
+    Options { threads: 1, keep: Keep::Rounded, ..Options::default() }
 }
 
 /// Builds it over the items that the model knows; its rows are their numbers. Computes for long.
@@ -40,7 +42,10 @@ pub(super) fn build(model: &PooledModel) -> Result<LiveIndex, AnnError> {
 /// Reads it. What is not the very index of this model's directions is none.
 pub(super) fn read(bytes: &[u8], model: &PooledModel) -> Option<LiveIndex> {
     let index = LiveIndex::from_bytes(bytes, &space(model).ok()?, options()).ok()?;
-    let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= ROUNDING);
+    let greatest =
+        known(model).flat_map(|(_, direction)| direction).fold(0.0_f32, |m, v| m.max(v.abs()));
+    let off = greatest * ROUNDING;
+    let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() <= off);
     let same = |(number, direction): (u32, &[f32])| {
         index.vector(number).is_some_and(|found| near(&found, direction))
     };

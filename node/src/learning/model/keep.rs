@@ -9,6 +9,7 @@ use bailiwick_proto::store::ModelManifest;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::ServedModel;
+use super::shared::shared;
 use crate::learning::Learner;
 
 /// How often the control group's word is looked at.
@@ -71,10 +72,16 @@ impl Learner {
     ) -> Result<Option<Arc<ServedModel>>, Failure> {
         let (learner, manifest) = (Arc::clone(self), manifest.clone());
         let read = self.offload.call(move || {
-            let file = learner.models.read(&manifest).map_err(|error| broken(&error))?;
-            let build = |file| ServedModel::build(manifest.sha256.clone(), file);
-            file.map(build).transpose().map_err(|error| broken(&error))
+            // Whoever shares another node's copy has a whole file of its own for the next start.
+            if !learner.models.has(&manifest).map_err(|error| broken(&error))? {
+                return Ok(None);
+            }
+            shared(&manifest.sha256, || {
+                let file = learner.models.read(&manifest).map_err(|error| broken(&error))?;
+                let build = |file| ServedModel::build(manifest.sha256.clone(), file);
+                file.map(build).transpose().map_err(|error| broken(&error))
+            })
         });
-        Ok(read.await.map_err(|error| broken(&error))??.map(Arc::new))
+        read.await.map_err(|error| broken(&error))?
     }
 }

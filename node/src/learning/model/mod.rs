@@ -9,6 +9,7 @@ mod file;
 mod index;
 mod keep;
 mod served;
+mod shared;
 mod shelf;
 
 pub use file::{ModelFile, ModelFileError};

@@ -10,6 +10,9 @@ use super::{ModelFile, ServedModel};
 use crate::files::{Content, Folder, sha256_of};
 use crate::store::StoreError;
 
+/// Nodes of one process read in turn: a file and its parts are several times as large as what is kept of them.
+static READING: Mutex<()> = Mutex::new(());
+
 /// What is kept in memory: the model that is served, and the one before, so that a rollback is at once.
 #[derive(Default)]
 struct Held {
@@ -74,6 +77,23 @@ impl Models {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn read(&self, manifest: &ModelManifest) -> Result<Option<ModelFile>, StoreError> {
+        let _turn = READING.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(bytes) = self.bytes(manifest)? else { return Ok(None) };
+        match ModelFile::decode(&bytes) {
+            Ok(model) => Ok(Some(model)),
+            Err(_) => self.discard(manifest),
+        }
+    }
+
+    /// Whether there is the very file that the manifest names; another one in its place is removed. Blocks on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn has(&self, manifest: &ModelManifest) -> Result<bool, StoreError> {
+        Ok(self.bytes(manifest)?.is_some())
+    }
+
+    fn bytes(&self, manifest: &ModelManifest) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.folder.file(&manifest.sha256);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
@@ -82,14 +102,14 @@ impl Models {
         };
         let whole = u64::try_from(bytes.len()).is_ok_and(|length| length == manifest.length)
             && sha256_of(&bytes) == manifest.sha256.as_slice();
-        match ModelFile::decode(&bytes) {
-            Ok(model) if whole => Ok(Some(model)),
-            _ => {
-                tracing::error!(path = %path.display(), "a model's file is torn: fetched again");
-                self.folder.remove(&manifest.sha256)?;
-                Ok(None)
-            }
-        }
+        if whole { Ok(Some(bytes)) } else { self.discard(manifest) }
+    }
+
+    fn discard<T>(&self, manifest: &ModelManifest) -> Result<Option<T>, StoreError> {
+        let path = self.folder.file(&manifest.sha256);
+        tracing::error!(path = %path.display(), "a model's file is torn: fetched again");
+        self.folder.remove(&manifest.sha256)?;
+        Ok(None)
     }
 
     /// Removes the files of models that `manifests` don't name. Blocks on the disk.

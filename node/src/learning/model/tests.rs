@@ -195,3 +195,17 @@ fn the_index_finds_directions_by_number() {
     }
     assert_eq!(served.number(&"unknown".parse().unwrap()), None);
 }
+
+/// Nodes of one process hold a model once, and nobody holds it when they no longer do.
+#[test]
+fn nodes_of_a_process_share_a_model() {
+    let make = || Ok::<_, ()>(Some(ServedModel::build(vec![77], small(1)).unwrap()));
+    let never = || -> Result<Option<ServedModel>, ()> { panic!("there is one") };
+    let first = super::shared::shared(&[77], make).unwrap().unwrap();
+    let second = super::shared::shared(&[77], never).unwrap().unwrap();
+    assert!(std::sync::Arc::ptr_eq(&first, &second));
+    let gone = std::sync::Arc::downgrade(&first);
+    drop((first, second));
+    assert!(gone.upgrade().is_none());
+    assert!(super::shared::shared(&[77], || Ok::<_, ()>(None)).unwrap().is_none(), "made anew");
+}
