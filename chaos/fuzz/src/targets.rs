@@ -122,7 +122,9 @@ fn index(bytes: &[u8]) {
     let space = Space::new("m1", 3, Metric::L2).expect("a space");
     let options = Options { threads: 1, memory_max: 64 << 20, ..Options::default() };
     as_file(bytes, |path| {
-        if let Ok((index, _)) = LiveIndex::open(path, &space, options, None) {
+        let opened = LiveIndex::open(path, &space, options.clone(), None).map(|(index, _)| index);
+        let mapped = LiveIndex::map(path, &space, options, None).map(|opened| opened.index);
+        for index in [opened, mapped].into_iter().flatten() {
             let _ = index.search(&[1.0, 0.0, 0.0], 5, 10, Filter::All);
         }
     });

@@ -77,15 +77,17 @@ pub(super) fn write(
     })
 }
 
-/// Has the index of a catalogue take over the generation of a file whose hash was checked. Blocks on the disk,
-/// and computes.
+/// Has the index of a catalogue take over the generation of a file whose hash was checked, and which stays as it is:
+/// it is searched where the system keeps it. Blocks on the disk, and computes.
 pub(super) fn take(
     catalogue: &Catalogue,
     index: &LiveIndex,
     manifest: &GenerationManifest,
     path: &Path,
 ) -> Result<Merged, GenerationError> {
-    let opened = LiveIndex::open_with(path, index.space(), Options::default(), None)?;
+    let sha256 = manifest.sha256.as_slice().try_into();
+    let sha256 = sha256.map_err(|_| GenerationError::Other("its hash has not 32 bytes"))?;
+    let opened = LiveIndex::map(path, index.space(), Options::default(), Some(sha256))?;
     if opened.saved.stamp != manifest.log_index {
         return Err(GenerationError::Other("it goes up to another log index"));
     }
