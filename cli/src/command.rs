@@ -57,9 +57,12 @@ pub fn main() -> ExitCode {
 
 /// Logs to standard error; `RUST_LOG` says what. No personal value is ever among it.
 fn log(command: &Command) {
+    // Whoever calls a group that has stopped is told so by the call itself; that is no error of the cluster's.
     let default = match command {
-        Command::Node(_) | Command::Router(_) => "info,openraft=warn",
-        _ => "error",
+        Command::Node(_) | Command::Router(_) => {
+            "info,openraft=warn,openraft::raft::raft_inner=off"
+        }
+        _ => "error,openraft::raft::raft_inner=off",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).init();

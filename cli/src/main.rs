@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+mod allocator;
+
 fn main() -> ExitCode {
+    allocator::give_back_early();
     bailiwick::command::main()
 }

@@ -11,7 +11,7 @@ use bailiwick_proto::v1;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::runtime::Runtime;
 
-use super::learned::{Cost, FULL, MODEL_BYTES, SHARE_BYTES, memory_peak_bytes};
+use super::learned::{Cost, FULL};
 use super::load::{self, patiently};
 use super::times::{Stopwatch, Times};
 use super::{EvalArgs, EvalError, Slates};
@@ -99,11 +99,11 @@ impl<'a> Taught<'a> {
             ..v1::StartLearningRequest::default()
         };
         let operator = operator(&cluster, &clients)?;
-        let status = runtime.block_on(learn::run(&operator, &request, &mut *say))?;
+        runtime.block_on(learn::run(&operator, &request, &mut *say))?;
         let learn = learning.took();
         say(&format!("learned in {learn}"));
         let times = Times { load: Some(load), learn, ask: None };
-        let cost = cost(split, &status);
+        let cost = Cost::of(split.items(), &args.training());
         Ok(Self { runtime, cluster, clients, split, times, cost })
     }
 
@@ -211,19 +211,4 @@ pub(super) fn edge_of(edges: &[Edge], domain: usize) -> Result<&Edge, EvalError>
 pub(super) fn operator(cluster: &Temporary, edges: &[Edge]) -> Result<Client, EvalError> {
     let edge = edge_of(edges, 0)?;
     Ok(edge.client.with_token(&cluster.tokens().operator(&edge.home)?)?)
-}
-
-/// What went between the domains: a share up and a model down a round.
-fn cost(split: &Split, status: &v1::LearningStatus) -> Cost {
-    let model = status.active.clone().unwrap_or_default();
-    let values = (split.items() as u64)
-        .saturating_mul(u64::from(model.dimensions))
-        .saturating_mul(2)
-        .saturating_mul(u64::from(model.rounds));
-    Cost {
-        rounds: model.rounds,
-        sent_bytes: values.saturating_mul(SHARE_BYTES),
-        received_bytes: values.saturating_mul(MODEL_BYTES),
-        memory_peak_bytes: memory_peak_bytes(),
-    }
 }

@@ -25,8 +25,8 @@ pub(super) const FULL: &str = "profile_std";
 const SESSION: usize = 3;
 
 /// Bytes of a number of a share, and of a value of a model, as they travel.
-pub(super) const SHARE_BYTES: u64 = 4;
-pub(super) const MODEL_BYTES: u64 = 2;
+const SHARE_BYTES: u64 = 4;
+const MODEL_BYTES: u64 = 2;
 
 /// What learning costs between domains.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -264,7 +264,8 @@ impl Cost {
         Self { memory_peak_bytes: memory_peak_bytes(), ..self }
     }
 
-    fn of(items: usize, training: &TrainingOptions) -> Self {
+    /// A share up and a model down a round.
+    pub(super) fn of(items: usize, training: &TrainingOptions) -> Self {
         let values = (items as u64).saturating_mul(training.dimensions as u64).saturating_mul(2);
         let values = values.saturating_mul(training.rounds.into());
         Self {
@@ -277,7 +278,7 @@ impl Cost {
 }
 
 /// What Linux counts as the most memory resident.
-pub(super) fn memory_peak_bytes() -> Option<u64> {
+fn memory_peak_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse::<u64>().ok()?.checked_mul(1024)
@@ -300,10 +301,10 @@ mod tests {
         [targets, history].iter().flat_map(Block::values).copied().collect()
     }
 
-    /// Dealt over three domains a round's sum is that over pooled data: to 1e-6 of its greatest number as it is added
-    /// up, and as it travels to half a step more for each domain. So are the vectors of several rounds, but for fewer
-    /// than one value in a hundred: Adam takes a whole step by however small a gradient, so that where a sum is all but
-    /// zero what was rounded off shows.
+    /// Dealt over three domains a round's sum is that over pooled data: by history vectors to the last bit, by targets to
+    /// 1e-6 of its greatest number as it is added up, and as it travels to half a step more for each domain. So are the
+    /// vectors of several rounds, but for fewer than one value in a thousand: a value that is rounded to 16 bits on its
+    /// way to the domains may fall to either side, and where a sum is all but zero Adam magnifies what is rounded off.
     #[test]
     fn federated_sums_equal_central_ones_on_every_split() {
         let test = "federated_sums_equal_central_ones_on_every_split";
@@ -322,8 +323,9 @@ mod tests {
             let (round, model) = (training.round().unwrap(), training.asked().unwrap());
             let at_home = |domains| bailiwick_core::learning::summed(domains, &round, &model);
             let travelled = |domains| summed(domains, &round, &model, options.balance, 2);
-            let central = numbers(&at_home(&pooled).unwrap());
-            let federated = numbers(&at_home(&apart).unwrap());
+            let (central, federated) = (at_home(&pooled).unwrap(), at_home(&apart).unwrap());
+            assert!(central.blocks()[1] == federated.blocks()[1], "{name}: by history vectors");
+            let (central, federated) = (numbers(&central), numbers(&federated));
             let words = numbers(&travelled(&apart).unwrap());
             let greatest = central.iter().fold(0.0_f32, |most, v| most.max(v.abs()));
             let near = |found: &[f32], most: f32| {
@@ -333,7 +335,7 @@ mod tests {
             let step = round.fineness.map(|steps| (-f32::from(steps.bits())).exp2());
             assert!(near(&words, 1e-6 * greatest + 1.5 * step[0].max(step[1])), "{name}");
             let off = sorted_off(&learned(&pooled, options), &learned(&apart, options));
-            let (most, nearly_most) = (off[off.len() - 1], off[off.len() * 99 / 100]);
+            let (most, nearly_most) = (off[off.len() - 1], off[off.len() * 999 / 1000]);
             assert!(nearly_most <= 1e-6 && most <= 2e-4, "{name}: {nearly_most} {most}");
         }
     }
