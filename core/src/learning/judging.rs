@@ -46,11 +46,13 @@ impl Grid {
     /// # Errors
     /// [`LearningError::Bound`] for sums that so many people can't have given.
     pub fn best(total: &Share, people_min: u32) -> Result<Option<Judged>, LearningError> {
-        let Counts { people, .. } = total.counts();
+        let Counts { people, examples, .. } = total.counts();
         if people < f64::from(people_min) {
             return Ok(None);
         }
-        let [ndcgs, recalls, _] = total.blocks().map(|block| block.scaled(1.0 / people));
+        // Each is one example, of the weight that their domain has.
+        let each = 1.0 / examples.max(f64::MIN_POSITIVE);
+        let [ndcgs, recalls, _] = total.blocks().map(|block| block.scaled(each));
         let means = ndcgs.values().iter().zip(recalls.values());
         let judged =
             |(blend, (&ndcg, &recall))| Judged { blend, people: people as u64, ndcg, recall };
@@ -278,5 +280,14 @@ mod tests {
         let all: Vec<(usize, f32)> = (0..LISTS.len()).map(|lists| (at(0, lists), 0.2)).collect();
         let rare = found(&[all.as_slice(), &[(at(1, 0), 0.2)]].concat());
         assert_eq!(rare.spectral, 0.0, "next to nothing is left out");
+    }
+
+    /// A domain that counts more than its people are counts more in the means too, which stay means.
+    #[test]
+    fn means_are_of_weighted_people() {
+        let mut weighed = total(30, &[(17, 0.9)]);
+        weighed.weigh(3.0);
+        let best = Grid::best(&weighed, 20).unwrap().unwrap();
+        assert!((best.ndcg - 0.9).abs() < 1e-4 && best.people == 30, "{best:?}");
     }
 }

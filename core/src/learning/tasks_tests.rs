@@ -48,8 +48,9 @@ fn kept(training: &Training) -> TrainingState<Vec<f32>> {
     TrainingState { census, done, fineness, short, values }
 }
 
-/// Both parts are to the bit what pooled data gives, up to the judging, where each home has lists of its own; and a
-/// domain of nobody changes nothing.
+/// Both parts are what pooled data gives, up to the judging, where each home has lists of its own; and a domain of
+/// nobody changes nothing. Where a value is rounded to 16 bits on its way to the domains it may fall to either side, so
+/// that a few are off by such a step, and none by more.
 #[test]
 fn a_run_in_domains_is_a_run_on_pooled_data() {
     let people = people(90);
@@ -65,8 +66,12 @@ fn a_run_in_domains_is_a_run_on_pooled_data() {
         let (one, other) = (central.asked().unwrap(), other.asked().unwrap());
         assert_eq!(one.split(), 16);
         for (a, b) in [(one.targets(), other.targets()), (one.history(), other.history())] {
-            let far = |(a, b): (&f32, &f32)| (a - b).abs() > 1e-6;
-            assert!(!a.values().iter().zip(b.values()).any(far));
+            let off = a.values().iter().zip(b.values()).map(|(a, b)| (a - b).abs());
+            let off: Vec<f32> = off.collect();
+            let (step, few) = (1.0 / 128.0, off.len() / 20);
+            let most = a.values().iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+            assert!(off.iter().all(|off| *off <= most * step), "{off:?}");
+            assert!(off.iter().filter(|off| **off > 1e-6).count() <= few, "{off:?}");
         }
     }
 }

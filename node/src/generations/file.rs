@@ -85,9 +85,7 @@ pub(super) fn take(
     manifest: &GenerationManifest,
     path: &Path,
 ) -> Result<Merged, GenerationError> {
-    let sha256 = manifest.sha256.as_slice().try_into();
-    let sha256 = sha256.map_err(|_| GenerationError::Other("its hash has not 32 bytes"))?;
-    let opened = LiveIndex::map(path, index.space(), Options::default(), Some(sha256))?;
+    let opened = LiveIndex::map(path, index.space(), Options::default(), None)?;
     if opened.saved.stamp != manifest.log_index {
         return Err(GenerationError::Other("it goes up to another log index"));
     }

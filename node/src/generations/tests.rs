@@ -85,7 +85,8 @@ fn a_file_that_is_not_what_was_named_leaves_the_index_as_it_was() {
     check(&GenerationManifest { sha256: vec![1; 32], ..named.clone() });
     let path = folder.file(&named.sha256);
     let whole = fs::read(&path).unwrap();
-    for at in (0..whole.len()).step_by(whole.len() / 50) {
+    // The file's own hash is not looked at again: the manifest's was.
+    for at in (0..whole.len() - 32).step_by(whole.len() / 50) {
         let mut flipped = whole.clone();
         flipped[at] ^= 1;
         fs::write(&path, flipped).unwrap();
