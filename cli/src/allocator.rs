@@ -6,14 +6,14 @@ use std::ffi::{c_int, c_long};
 use mimalloc::MiMalloc;
 
 /// The system's allocator maps and unmaps the blocks of a round of learning each time, which stops all threads: half of
-/// the processor time of learning, and a third of that of writing, measured (`core/src/learning/README.md`).
+/// the processor time of learning, and a quarter of that of writing, measured (`core/src/learning/README.md`).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// `mi_option_purge_delay` of its header, which the crate does not name.
 const PURGE_DELAY: c_int = 15;
-/// Milliseconds after which what is free is given back. The allocator's own second holds 500 MB more while a large
-/// catalogue is learned, and is no faster.
+/// Milliseconds after which what is free is given back. The allocator's own second holds 600 MB more while a large
+/// catalogue is learned, for a tenth of its time.
 const SOON: c_long = 10;
 
 /// Gives back early what is free, unless `MIMALLOC_PURGE_DELAY` says otherwise.

@@ -305,7 +305,7 @@ mod tests {
     /// 1e-6 of its greatest number as it is added up, and as it travels to half a step more for each domain. So are the
     /// vectors of several rounds, but for fewer than one value in a thousand: a value that is rounded to 16 bits on its
     /// way to the domains may fall to either side, and where a sum is all but zero Adam magnifies what is rounded off.
-    /// None is off by more than such a rounding, 2^-9 of half a direction.
+    /// The farthest seen was off by 3.2e-4.
     #[test]
     fn federated_sums_equal_central_ones_on_every_split() {
         let test = "federated_sums_equal_central_ones_on_every_split";
@@ -337,7 +337,7 @@ mod tests {
             assert!(near(&words, 1e-6 * greatest + 1.5 * step[0].max(step[1])), "{name}");
             let off = sorted_off(&learned(&pooled, options), &learned(&apart, options));
             let (most, nearly_most) = (off[off.len() - 1], off[off.len() * 999 / 1000]);
-            assert!(nearly_most <= 1e-6 && most <= 1e-3, "{name}: {nearly_most} {most}");
+            assert!(nearly_most <= 1e-6 && most <= 5e-4, "{name}: {nearly_most} {most}");
         }
     }
 

@@ -7,7 +7,7 @@ use bailiwick_proto::store::GenerationManifest;
 
 use super::{GenerationError, file};
 use crate::catalog::testing::{Replica, item};
-use crate::files::Folder;
+use crate::files::{Content, Folder};
 
 const ITEMS: u16 = 600;
 
@@ -85,12 +85,16 @@ fn a_file_that_is_not_what_was_named_leaves_the_index_as_it_was() {
     check(&GenerationManifest { sha256: vec![1; 32], ..named.clone() });
     let path = folder.file(&named.sha256);
     let whole = fs::read(&path).unwrap();
-    // The file's own hash is not looked at again: the manifest's was.
-    for at in (0..whole.len() - 32).step_by(whole.len() / 50) {
+    for at in (0..whole.len()).step_by(whole.len() / 50).chain([whole.len() - 1]) {
         let mut flipped = whole.clone();
         flipped[at] ^= 1;
         fs::write(&path, flipped).unwrap();
-        check(&named);
+        // In the hash at its end nothing of the index is damaged: the name says that it is another file.
+        if at < whole.len() - 32 {
+            check(&named);
+        }
+        let content = Content::named(&named.sha256, named.length).unwrap();
+        assert!(folder.whole(&content).unwrap().is_none(), "{at}");
     }
     fs::write(&path, &whole).unwrap();
     assert!(take(&here, &folder, &named).is_ok());

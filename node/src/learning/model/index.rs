@@ -8,8 +8,8 @@ use crate::recommend::tune;
 /// Vectors that the index takes before it merges.
 const MERGE_AT: usize = 131_072;
 /// By which part of the greatest value a value may differ between the index, which has them in twelve bits, and the
-/// model: a thirtieth of a unit of which the greatest has 127, both when it is written and when it is read.
-const ROUNDING: f32 = 1.0 / (127.0 * 14.0);
+/// model: a thirtieth of a unit of which the greatest has 127.
+const ROUNDING: f32 = 1.0 / (127.0 * 29.0);
 
 fn space(model: &PooledModel) -> Result<Space, AnnError> {
     // The first part's directions are of length 1 each; what the second one adds, it adds by its lengths too.

@@ -72,14 +72,18 @@ impl Learner {
     ) -> Result<Option<Arc<ServedModel>>, Failure> {
         let (learner, manifest) = (Arc::clone(self), manifest.clone());
         let read = self.offload.call(move || {
-            // Whoever shares another node's copy has a whole file of its own for the next start.
-            if !learner.models.has(&manifest).map_err(|error| broken(&error))? {
-                return Ok(None);
-            }
-            shared(&manifest.sha256, || {
-                let file = learner.models.read(&manifest).map_err(|error| broken(&error))?;
-                let build = |file| ServedModel::build(manifest.sha256.clone(), file);
-                file.map(build).transpose().map_err(|error| broken(&error))
+            shared(&manifest.sha256, |held| match held {
+                // Whoever shares another node's copy has a whole file of its own for the next start.
+                Some(model) => {
+                    let whole = learner.models.has(&manifest).map_err(|error| broken(&error))?;
+                    Ok(whole.then_some(model))
+                }
+                None => {
+                    let file = learner.models.read(&manifest).map_err(|error| broken(&error))?;
+                    let build = |file| ServedModel::build(manifest.sha256.clone(), file);
+                    let built = file.map(build).transpose().map_err(|error| broken(&error))?;
+                    Ok(built.map(Arc::new))
+                }
             })
         });
         read.await.map_err(|error| broken(&error))?

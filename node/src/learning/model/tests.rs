@@ -199,13 +199,18 @@ fn the_index_finds_directions_by_number() {
 /// Nodes of one process hold a model once, and nobody holds it when they no longer do.
 #[test]
 fn nodes_of_a_process_share_a_model() {
-    let make = || Ok::<_, ()>(Some(ServedModel::build(vec![77], small(1)).unwrap()));
-    let never = || -> Result<Option<ServedModel>, ()> { panic!("there is one") };
-    let first = super::shared::shared(&[77], make).unwrap().unwrap();
-    let second = super::shared::shared(&[77], never).unwrap().unwrap();
+    let shared = |held_by_another: bool| {
+        let taken = super::shared::shared(&[77], |held| {
+            assert_eq!(held.is_some(), held_by_another);
+            let built = || ServedModel::build(vec![77], small(1)).unwrap();
+            Ok::<_, ()>(Some(held.unwrap_or_else(|| std::sync::Arc::new(built()))))
+        });
+        taken.unwrap().unwrap()
+    };
+    let (first, second) = (shared(false), shared(true));
     assert!(std::sync::Arc::ptr_eq(&first, &second));
     let gone = std::sync::Arc::downgrade(&first);
     drop((first, second));
     assert!(gone.upgrade().is_none());
-    assert!(super::shared::shared(&[77], || Ok::<_, ()>(None)).unwrap().is_none(), "made anew");
+    drop(shared(false));
 }
