@@ -8,9 +8,9 @@ use super::{Balance, Budget, Fineness, Form, LearningError, Noise};
 pub struct TrainingOptions {
     /// Dimensions of a vector; best a multiple of 16.
     pub dimensions: usize,
-    /// Sums over the domains, each one trip between regions. From [`TASKS_FROM`] on, some of them are the spectral
-    /// part's, and one is for the weights of the blend; under a budget none are, since each would cost as much as
-    /// any other.
+    /// Sums over the domains, each one trip between regions. From [`TASKS_FROM`](super::TASKS_FROM) on, some of them
+    /// are the spectral part's, and one is for the weights of the blend; under a budget none are, since each would
+    /// cost as much as any other.
     pub rounds: u32,
     /// Examples of a round, roughly, where people have so many to give.
     pub round_examples: usize,
