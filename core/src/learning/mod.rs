@@ -24,7 +24,7 @@ mod interactions;
 mod judging;
 mod likeness;
 mod lists;
-mod numbers;
+pub(crate) mod numbers;
 mod options;
 mod packed;
 mod plan;
@@ -38,7 +38,7 @@ mod spectrum;
 mod state;
 mod training;
 mod vectors;
-mod wide;
+pub(crate) mod wide;
 
 pub use along::Along;
 pub use balance::Balance;

@@ -5,7 +5,7 @@
 #![allow(unsafe_code, reason = "code for wider registers is called where the processor has them")]
 
 /// Work whose `run` is inlined into a function compiled for wider registers.
-pub(super) trait Work {
+pub(crate) trait Work {
     /// What it gives.
     type Out;
     /// Does it. To be marked `#[inline(always)]`, or it is compiled for the narrowest.
@@ -13,7 +13,7 @@ pub(super) trait Work {
 }
 
 /// Does `work`.
-pub(super) fn widest<W: Work>(work: W) -> W::Out {
+pub(crate) fn widest<W: Work>(work: W) -> W::Out {
     #[cfg(target_arch = "x86_64")]
     {
         if std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512dq") {

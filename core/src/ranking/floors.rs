@@ -126,6 +126,11 @@ impl<'a> Quota<'a> {
         Self { wanted: self.wanted.iter().map(left).collect() }
     }
 
+    /// Whether `row` is from a place that is named.
+    pub(super) fn names(&self, shelf: &dyn Shelf, row: Row) -> bool {
+        self.wanted.keys().any(|place| comes_from(shelf, row, place))
+    }
+
     /// How much taking `row` helps: 2 where fewer items are wanted then, 1 where only a whole is filled whose
     /// parts are wanted still.
     pub(super) fn help(&self, shelf: &dyn Shelf, row: Row) -> u8 {

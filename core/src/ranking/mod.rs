@@ -9,6 +9,7 @@ mod exploration;
 mod filter;
 mod floors;
 mod item;
+mod nearness;
 mod objectives;
 mod pipeline;
 mod scorer;

@@ -1,6 +1,7 @@
 //! The finished list, and how it is chosen so that it keeps its floors.
 
-use super::floors::{Direction, Quota, count};
+use super::floors::{Quota, count};
+use super::nearness::Nearness;
 use super::objectives::{Filled, Heed, Weighing};
 use super::{Aims, Floor, Floors, Row, Shelf, diversity};
 
@@ -29,7 +30,12 @@ pub fn compose(
 ) -> Slate {
     let limit = limit.min(ranked.len());
     let weighing = Weighing::of(shelf, ranked, limit, aims);
-    let of = |heed| Choice { shelf, ranked, limit, floors, weighing: &weighing, heed }.slate();
+    let nearness = Nearness::of(shelf, ranked);
+    let quota = Quota::of(&floors.local, limit);
+    let local: Vec<bool> = ranked.iter().map(|(row, _)| quota.names(shelf, *row)).collect();
+    let (weighing, nearness, local) = (&weighing, &nearness, local.as_slice());
+    let of =
+        |heed| Choice { shelf, ranked, limit, floors, nearness, local, weighing, heed }.slate();
     let mut choices = weighing.choices().into_iter();
     let mut best = choices.next().map(of).unwrap_or_default();
     for heed in choices {
@@ -51,6 +57,9 @@ struct Choice<'a> {
     ranked: &'a [(Row, f32)],
     limit: usize,
     floors: &'a Floors,
+    nearness: &'a Nearness<'a>,
+    /// Whether the item at each place of `ranked` is from a place that the floors name.
+    local: &'a [bool],
     weighing: &'a Weighing<'a>,
     heed: Heed,
 }
@@ -87,17 +96,19 @@ impl Choice<'_> {
     /// The greedy choice by `(1 - trade) * worth + trade * mean distance to what is chosen`, and its diversity. An
     /// item is worth its relevance, unless objectives say more.
     fn by(&self, trade: f32) -> (Vec<(Row, f32)>, f32) {
-        let mut left: Vec<(Row, f32)> = self.ranked.to_vec();
+        let mut left: Vec<usize> = (0..self.ranked.len()).collect();
         let mut chosen: Vec<(Row, f32)> = Vec::with_capacity(self.limit);
-        let mut sum = Direction::default();
+        let mut near = vec![0.0; left.len()];
         let mut quota = Quota::of(&self.floors.local, self.limit);
         let mut filled = Filled::nothing(self.weighing, self.heed);
         while chosen.len() < self.limit {
-            let so_far = SoFar { chosen: chosen.len(), sum: &sum, quota: &quota, filled: &filled };
+            let so_far =
+                SoFar { chosen: chosen.len(), near: &near, quota: &quota, filled: &filled };
             let Some(at) = self.next(&left, &so_far, trade) else { break };
-            let item = left.remove(at);
-            if let Some(vector) = self.shelf.direction(item.0) {
-                sum.add(vector);
+            let place = left.remove(at);
+            let Some(&item) = self.ranked.get(place) else { break };
+            if trade > 0.0 {
+                near.iter_mut().zip(&*self.nearness.with(place)).for_each(|(sum, dot)| *sum += dot);
             }
             quota = quota.after(self.shelf, item.0);
             filled.take(item.0);
@@ -113,15 +124,21 @@ impl Choice<'_> {
 
     /// Where in `left` the next item stands. Once no more places are left than the quota wants, what fills it
     /// goes first; then whose creator has room.
-    fn next(&self, left: &[(Row, f32)], so_far: &SoFar<'_>, trade: f32) -> Option<usize> {
+    fn next(&self, left: &[usize], so_far: &SoFar<'_>, trade: f32) -> Option<usize> {
         let quota = so_far.quota;
-        let due = quota.items() > 0 && quota.items() >= self.limit - so_far.chosen;
+        let wanted = quota.items();
+        let due = wanted > 0 && wanted >= self.limit - so_far.chosen;
         if trade == 0.0 && !due && self.heed == Heed::Nothing {
             return (!left.is_empty()).then_some(0);
         }
-        let worth = |item: &(Row, f32)| {
-            let help = if due { quota.help(self.shelf, item.0) } else { 0 };
-            (help, so_far.filled.has_room(item.0), self.value(item, so_far, trade))
+        let worth = |&place: &usize| {
+            let (row, score) = self.ranked.get(place).copied().unwrap_or_default();
+            // What is from nowhere that counts helps with nothing.
+            let local = due && self.local.get(place).copied().unwrap_or_default();
+            let help = if local { quota.help(self.shelf, row) } else { 0 };
+            let near = so_far.near.get(place).copied().unwrap_or_default();
+            let distance = (1.0 - near / count(so_far.chosen.max(1))) / 2.0;
+            (help, so_far.filled.has_room(row), self.value(row, score, distance, so_far, trade))
         };
         let worths = left.iter().map(worth).zip(0..);
         // The earlier one of equals: it stood first.
@@ -131,10 +148,8 @@ impl Choice<'_> {
         best.map(|(_, at)| at)
     }
 
-    fn value(&self, (row, score): &(Row, f32), so_far: &SoFar<'_>, trade: f32) -> f64 {
-        let near = self.shelf.direction(*row).map_or(0.0, |vector| so_far.sum.along(vector));
-        let distance = (1.0 - near / count(so_far.chosen.max(1))) / 2.0;
-        if let Some(worth) = so_far.filled.worth(*row, *score) {
+    fn value(&self, row: Row, score: f32, distance: f32, so_far: &SoFar<'_>, trade: f32) -> f64 {
+        if let Some(worth) = so_far.filled.worth(row, score) {
             return f64::from(1.0 - trade) * worth + f64::from(trade * distance);
         }
         let top = self.ranked.first().map_or(1.0, |(_, score)| score.max(f32::MIN_POSITIVE));
@@ -145,7 +160,8 @@ impl Choice<'_> {
 /// What was chosen so far.
 struct SoFar<'a> {
     chosen: usize,
-    sum: &'a Direction,
+    /// By place: the sum of the dot products with what was chosen; all 0 where distances count nothing.
+    near: &'a [f32],
     quota: &'a Quota<'a>,
     filled: &'a Filled<'a>,
 }
