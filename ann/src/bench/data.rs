@@ -164,7 +164,7 @@ fn combine(coefficients: &[f32], basis: &Matrix) -> Vec<f32> {
     sum
 }
 
-fn clustered(
+pub(super) fn clustered(
     rng: &mut ChaCha8Rng,
     count: usize,
     width: usize,

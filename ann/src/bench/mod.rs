@@ -11,12 +11,14 @@ mod measure;
 mod open;
 mod peers;
 mod report;
+mod simple;
 
 use std::path::{Path, PathBuf};
 
 pub use live::{Latency, LiveConfig, LiveReport, live};
 pub use open::{OpenConfig, OpenReport, Opening, open};
 pub use report::{Report, Row};
+pub use simple::{Graph, Vectors};
 
 use crate::error::AnnError;
 use crate::space::Metric;

@@ -6,6 +6,7 @@ use bailiwick_ann::bench::{BenchError as AnnBenchError, Config, Source, run};
 use bailiwick_ann::{Metric, Options};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::recommendation::{self, RecommendationArgs};
 use super::{BenchArgs, BenchError};
 
 /// What `bailiwick bench` measures: a running cluster, or what is named.
@@ -22,6 +23,8 @@ pub struct BenchCommand {
 enum What {
     /// Measure the vector index beside other engines, in this process and on one thread.
     Ann(AnnArgs),
+    /// Measure what the vector index is worth to a recommendation, in this process and on one thread.
+    Recommendation(RecommendationArgs),
 }
 
 /// How vectors are compared.
@@ -98,6 +101,7 @@ pub enum BenchCommandError {
 pub async fn command(command: BenchCommand) -> Result<(), BenchCommandError> {
     match command.what {
         Some(What::Ann(args)) => args.run(),
+        Some(What::Recommendation(args)) => Ok(recommendation::command(&args)?),
         None => Ok(super::command(command.cluster).await?),
     }
 }

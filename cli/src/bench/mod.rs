@@ -11,6 +11,7 @@ mod drive;
 mod error;
 mod plan;
 mod prepare;
+pub mod recommendation;
 mod report;
 mod wire;
 

@@ -14,11 +14,10 @@ use super::args::RunArgs;
 use super::configs;
 use super::error::DevError;
 use super::layout::Layout;
+use super::packs;
 use super::place::Place;
 use super::ports::Ports;
 use super::tokens::Tokens;
-
-include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
 const CLUSTER: &str = "dev";
 pub(super) const USERS_GROUPS: u16 = 2;
@@ -270,7 +269,7 @@ fn plan_router(
 
 fn write_packs(dir: &Path) -> Result<(), DevError> {
     fs::create_dir_all(dir).map_err(DevError::io("create", dir))?;
-    for (name, text) in PACKS {
+    for (name, text) in packs::TEXTS {
         write(&dir.join(name), text)?;
     }
     Ok(())

@@ -85,7 +85,9 @@ impl Inner {
 
     pub(super) fn take(&mut self, key: &[u8], value: Option<&Bytes>) {
         match (RowKind::of(key), value) {
-            (Some(RowKind::Space), Some(value)) => self.open_space(value),
+            (Some(RowKind::Space), Some(value)) => {
+                SpaceRow::decode(value.clone()).into_iter().for_each(|row| self.open_space(row));
+            }
             (Some(RowKind::Generation), Some(value)) => {
                 self.generation = GenerationManifest::decode(value.clone()).ok().map(Arc::new);
             }
@@ -102,8 +104,7 @@ impl Inner {
         }
     }
 
-    fn open_space(&mut self, value: &Bytes) {
-        let Ok(row) = SpaceRow::decode(value.clone()) else { return };
+    pub(super) fn open_space(&mut self, row: SpaceRow) {
         let dimensions = usize::try_from(row.dimensions).unwrap_or_default();
         if self.index.as_ref().is_some_and(|index| index.space().dimensions == dimensions) {
             return;

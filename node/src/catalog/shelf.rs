@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use bailiwick_ann::{AnnError, LiveIndex};
+use bailiwick_ann::{AnnError, LiveIndex, Space};
 use bailiwick_core::ids::ItemId;
 use bailiwick_core::learning::ItemLists;
 use bailiwick_core::ranking::{ItemFacts, Row, Shelf};
@@ -90,12 +90,15 @@ impl Catalogue {
         }
     }
 
-    /// A catalogue of these items, without a group behind it.
-    #[cfg(test)]
-    pub(crate) fn of(items: impl IntoIterator<Item = v1::Item>) -> Self {
-        let found = Self::default();
-        items.into_iter().for_each(|item| found.write().put(rows::row_of(item)));
-        found
+    /// A catalogue of these items, their vectors in `space`, without a group behind it: what a bench ranks.
+    #[must_use]
+    pub fn alone(space: Option<&Space>, items: Vec<v1::Item>) -> Self {
+        let mut inner = Inner { room: items.len(), ..Inner::default() };
+        if let Some(space) = space {
+            inner.open_space(rows::row_of_space(space));
+        }
+        items.into_iter().for_each(|item| inner.put(rows::row_of(item)));
+        Self { inner: RwLock::new(inner) }
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Inner> {

@@ -61,7 +61,7 @@ fn lists() -> ItemLists {
 }
 
 fn serving() -> Catalogue {
-    let catalogue = Catalogue::of((0..ITEMS).map(item));
+    let catalogue = Catalogue::alone(None, (0..ITEMS).map(item).collect());
     let order = ItemOrder::new((0..ITEMS).map(name).collect());
     let served = ServedModel::build(vec![1], ModelFile::new(order, model())).unwrap();
     let served = Arc::new(served);
@@ -168,7 +168,7 @@ fn a_very_long_history_is_ranked_by_its_newest() {
 fn a_taste_is_read_where_the_history_may_be() {
     let of =
         |number: u32, category: &str| v1::Item { category: vec![category.into()], ..item(number) };
-    let catalogue = Catalogue::of([of(1, "Art"), of(2, "Bach"), of(3, "Chess")]);
+    let catalogue = Catalogue::alone(None, vec![of(1, "Art"), of(2, "Bach"), of(3, "Chess")]);
     let shelf = catalogue.view();
     let mut history = liked(&[1, 2]);
     history.explicit[1].weight = -1.0;
@@ -271,7 +271,7 @@ fn what_chance_brings_passes_every_filter() {
         v1::Item { min_age: 17, ..new(33) },
     ];
     let others = (0..30).map(item).chain((34..44).map(new));
-    let catalogue = Catalogue::of(others.chain(odd));
+    let catalogue = Catalogue::alone(None, others.chain(odd).collect());
     let shelf = catalogue.view();
     let popular: Vec<(ItemId, f64)> = (0..30).chain([34]).map(|n| (name(n), 10.0)).collect();
     let history = History { blocked: vec![name(35)], ..liked(&[36]) };
@@ -303,7 +303,7 @@ fn a_new_item_by_a_creator_one_liked_is_found() {
         |number: u32, creator: &str| v1::Item { creator: Some(creator.into()), ..item(number) };
     let others = (0..ITEMS).filter(|number| *number != 3).map(item);
     let new = [by(ITEMS, "Ann"), by(ITEMS + 1, "Ben")];
-    let catalogue = Catalogue::of(others.chain([by(3, "Ann")]).chain(new));
+    let catalogue = Catalogue::alone(None, others.chain([by(3, "Ann")]).chain(new).collect());
     let order = ItemOrder::new((0..ITEMS).map(name).collect());
     let served = ServedModel::build(vec![1], ModelFile::new(order, model())).unwrap();
     catalogue.serve(Some(Arc::new(served)));
