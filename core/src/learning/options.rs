@@ -39,7 +39,7 @@ impl Default for TrainingOptions {
         Self {
             dimensions: 128,
             rounds: 168,
-            round_examples: 32_768,
+            round_examples: 49_152,
             group_examples: 512,
             form: Form {
                 person_examples_max: 64,

@@ -8,7 +8,7 @@ pub const TASKS_FROM: u32 = 40;
 const SPECTRUM_FIRST: u32 = 4;
 const SPECTRUM_LAST: u32 = 2;
 /// People by whom blends are judged, roughly, where there are so many, and the part of all that they are at most.
-const JUDGES: f64 = 2000.0;
+const JUDGES: f64 = 8000.0;
 const JUDGES_PART_MAX: f64 = 0.5;
 /// Part of their items that is held back until then.
 const HELD_ITEMS: f64 = 0.1;
@@ -19,7 +19,7 @@ const HELD: u64 = u64::MAX;
 /// learned by small steps: where more than [`HELD_LITTLE`] of all there is is held back, judging is earlier.
 const BEFORE_JUDGING: u32 = 3;
 const BEFORE_JUDGING_OF_FEW: u32 = 2;
-const HELD_LITTLE: f64 = 0.01;
+const HELD_LITTLE: f64 = 0.02;
 
 /// What the rounds of a run are for: contrastive ones, then the spectral part and the judging, then the rest.
 #[derive(Debug, Clone, Copy, PartialEq)]
