@@ -1,6 +1,7 @@
 //! A generation: rows, vectors and graph that no longer change.
 
 use crate::codes::{FITTED, Order};
+use crate::columns::Columns;
 use crate::error::AnnError;
 use crate::graph::Graph;
 use crate::group::equal_rows;
@@ -36,6 +37,7 @@ pub(crate) struct Frozen {
     /// Codes are of no use: vectors are compared themselves.
     pub(crate) coarse: bool,
     pub(crate) vectors: Vectors,
+    pub(crate) columns: Columns,
 }
 
 /// What goes into a generation: distinct rows, those of an older generation first, in its order.
@@ -102,7 +104,7 @@ impl Frozen {
         Self::of_parts(space, slots, vectors, Graph::of(&draft.links, room)?, keep)
     }
 
-    /// A generation of parts that fit each other: as many nodes, vectors and lists of links.
+    /// A generation of parts that fit each other: as many nodes, vectors and lists of links. It has no columns.
     pub(crate) fn of_parts(
         space: &Space,
         slots: Slots,
@@ -120,7 +122,8 @@ impl Frozen {
             Keep::Rounded if !coarse => Vectors::rest(&map.coder, rows)?,
             Keep::Rounded | Keep::Exact => Vectors::Exact(vectors.into()),
         };
-        Ok(Self { map, slots, costs, spread, coarse, vectors })
+        let columns = Columns::none(slots.len())?;
+        Ok(Self { map, slots, costs, spread, coarse, vectors, columns })
     }
 
     /// The same generation, its slots under other rows: as many, none twice.
@@ -141,10 +144,11 @@ impl Frozen {
         self.vectors.get(node, (&self.map.coder, &self.map.codes), room)
     }
 
-    /// Bytes of the tables: codes, links, vectors, rows both ways, deaths.
+    /// Bytes of the tables: codes, links, vectors, columns, rows both ways, deaths.
     pub(crate) fn bytes(&self) -> usize {
         let Map { codes, graph, .. } = &self.map;
-        codes.bytes().len() + graph.bytes() + self.vectors.bytes() + self.slots.len() * SLOT_BYTES
+        let columns = self.columns.bytes().len() + self.slots.len() * SLOT_BYTES;
+        codes.bytes().len() + graph.bytes() + self.vectors.bytes() + columns
     }
 
     /// Asks for a node's vector.
