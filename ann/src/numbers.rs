@@ -70,8 +70,7 @@ impl Numbers {
 
     /// The slots with a number of the range, in the numbers' order.
     pub(crate) fn slots(&self, least: i64, most: i64) -> impl Iterator<Item = u32> {
-        let ordered = self.places(least, most).filter_map(|at| self.ordered(at));
-        ordered.filter(move |(found, _)| (least..=most).contains(found)).map(|(_, slot)| slot)
+        self.places(least, most).filter_map(|at| self.slot(at))
     }
 
     fn places(&self, least: i64, most: i64) -> std::ops::Range<usize> {

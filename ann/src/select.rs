@@ -15,8 +15,13 @@ use crate::live::{LiveIndex, State};
 use crate::numbers::Numbers;
 use crate::predicate::Predicate;
 
-/// Where at most one slot in so many has a number of a range, their set is made.
+/// Where at most one slot in so many has a number of a range their set is made.
 const LISTED_SHARE: usize = 64;
+/// Up to so many slots it is made where one in so many has such a number.
+const LISTED_MAX: usize = 1 << 14;
+const LISTED_SHARE_MAX: usize = 4;
+/// Where at most one slot in so many does, they are sorted rather than marked among all.
+const SORTED_SHARE: usize = 512;
 
 /// A predicate, in terms of slots.
 pub(crate) enum Picked<'a> {
@@ -96,12 +101,14 @@ impl Columns {
         let Some(Column::Numbers(numbers)) = self.get(column) else {
             return Picked::Set(Cow::Owned(RoaringBitmap::new()));
         };
-        if numbers.count(least, most) * LISTED_SHARE > self.slots() {
+        let count = numbers.count(least, most);
+        let listed = LISTED_MAX.min(self.slots() / LISTED_SHARE_MAX);
+        if count > listed.max(self.slots() / LISTED_SHARE) {
             return Picked::Range(numbers, least, most);
         }
-        let mut slots: Vec<u32> = numbers.slots(least, most).collect();
-        slots.sort_unstable();
-        Picked::Set(Cow::Owned(slots.into_iter().collect()))
+        let slots = numbers.slots(least, most);
+        let few = count <= self.slots() / SORTED_SHARE;
+        Picked::Set(Cow::Owned(if few { sorted(slots) } else { marked(slots, self.slots()) }))
     }
 
     /// What all of these pick: their sets become one.
@@ -121,6 +128,20 @@ impl Columns {
         others.insert(0, Picked::Set(Cow::Owned(set)));
         Picked::And(others)
     }
+}
+
+fn sorted(slots: impl Iterator<Item = u32>) -> RoaringBitmap {
+    let mut slots: Vec<u32> = slots.collect();
+    slots.sort_unstable();
+    slots.into_iter().collect()
+}
+
+fn marked(slots: impl Iterator<Item = u32>, count: usize) -> RoaringBitmap {
+    let mut bits = vec![0_u8; count.div_ceil(8)];
+    for slot in slots {
+        bits.get_mut((slot >> 3) as usize).into_iter().for_each(|bits| *bits |= 1 << (slot & 7));
+    }
+    RoaringBitmap::from_lsb0_bytes(0, &bits)
 }
 
 /// What some of these pick: their sets become one.
