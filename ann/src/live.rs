@@ -189,9 +189,12 @@ impl State {
         let slots = &self.generation.frozen.slots;
         let of_slot = |&(score, slot): &(f32, u32)| Some(Hit { row: slots.row(slot)?, score });
         let accepts = |row, known: Option<&Attributes>| filter.accepts(row, known);
+        // What is worse than all that the generation gave need not be scored.
+        let last = frozen.best.get(ask.k - 1);
+        let least = last.map_or(f32::NEG_INFINITY, |(score, _)| *score);
         let fresh = match self.segment.len() {
             0 => Vec::new(),
-            _ => self.segment.best(ask.space, ask.query, ask.k, self.now, accepts),
+            _ => self.segment.best(ask.space, ask.query, (ask.k, least), self.now, accepts),
         };
         let fresh = fresh.into_iter().map(|(score, row)| Hit { row, score });
         let mut hits: Vec<Hit> = frozen.best.iter().filter_map(of_slot).chain(fresh).collect();

@@ -210,16 +210,17 @@ impl Segment {
         })
     }
 
-    /// The best `k` live vectors whose rows and attributes `accepts`, with exact scores, unordered.
+    /// The best `k` live vectors whose rows and attributes `accepts`, with exact scores, unordered; those that score
+    /// less than `least`, which others reach already, need not be among them.
     pub(crate) fn best(
         &self,
         space: &Space,
         query: &[f32],
-        k: usize,
+        (k, least): (usize, f32),
         now: Sequence,
         accepts: impl Fn(Row, Option<&Attributes>) -> bool,
     ) -> Vec<(f32, Row)> {
-        let mut scan = Scan::new(space, query, k);
+        let mut scan = Scan::new(space, query, k, least);
         for chunk in self.chunks() {
             scan.chunk(chunk, |row, death, at| death.spares(now) && accepts(row, chunk.known(at)));
         }
@@ -291,6 +292,8 @@ struct Scan<'a> {
     space: &'a Space,
     query: &'a [f32],
     k: usize,
+    /// No lesser score counts.
+    least: f32,
     bytes: Vec<i8>,
     /// What the codes' offset of 128 adds to each sum.
     excess: i32,
@@ -305,7 +308,7 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(space: &'a Space, query: &'a [f32], k: usize) -> Self {
+    fn new(space: &'a Space, query: &'a [f32], k: usize, least: f32) -> Self {
         let mut bytes = Vec::with_capacity(code_size(query.len()));
         #[expect(clippy::cast_possible_truncation, reason = "-127..=127")]
         let rough = rough(query, |byte| bytes.push(byte as i8));
@@ -315,6 +318,7 @@ impl<'a> Scan<'a> {
             space,
             query,
             k,
+            least,
             bytes,
             excess,
             rough,
@@ -327,7 +331,7 @@ impl<'a> Scan<'a> {
 
     /// The worst score that is still among the best.
     fn bar(&self) -> f32 {
-        self.certain.get(self.k - 1).copied().unwrap_or(f32::NEG_INFINITY)
+        self.certain.get(self.k - 1).copied().unwrap_or(f32::NEG_INFINITY).max(self.least)
     }
 
     fn chunk(&mut self, chunk: &'a Chunk, counts: impl Fn(Row, &Death, usize) -> bool) {
@@ -423,7 +427,8 @@ mod tests {
             admitted.iter().zip(0..).map(|(v, row)| Entry { row, vector: v, attributes: None });
         let segment = Segment::of(query.len(), entries);
         let even = |row: Row| row.is_multiple_of(2);
-        let mut found = segment.best(&space, &query, k, 0, |row, _| even(row));
+        let best = |least| segment.best(&space, &query, (k, least), 0, |row, _| even(row));
+        let mut found = best(f32::NEG_INFINITY);
         let mut exact: Vec<(f32, Row)> =
             segment.live(0, 0).map(|e| (space.score(&query, e.vector), e.row)).collect();
         exact.retain(|(_, row)| even(*row));
@@ -433,6 +438,15 @@ mod tests {
         }
         let scores = |list: &[(f32, Row)]| list.iter().map(|s| s.0).collect::<Vec<_>>();
         assert_eq!(scores(&found), scores(&exact), "{metric:?}");
+        // Those that score as much as some other are found, whatever less is left out.
+        let least = exact.get(exact.len() / 2).map_or(0.0, |(score, _)| *score);
+        let mut above = best(least);
+        above.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for list in [&mut above, &mut exact] {
+            list.retain(|(score, _)| *score >= least);
+        }
+        above.truncate(k);
+        assert_eq!(scores(&above), scores(&exact), "{metric:?}, at least {least}");
     }
 
     proptest! {
