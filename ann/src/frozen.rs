@@ -1,5 +1,7 @@
 //! A generation: rows, vectors and graph that no longer change.
 
+use rayon::prelude::*;
+
 use crate::codes::{FITTED, Order};
 use crate::columns::Columns;
 use crate::error::AnnError;
@@ -82,8 +84,8 @@ impl Frozen {
         }
         let vectors =
             Matrix::gather(&input.vectors, groups.iter().filter_map(|g| g.first()).copied());
-        let known =
-            if anew { Vec::new() } else { older.links_among(&kept, vectors.view(), options.links) };
+        let among = || older.links_among(&kept, vectors.view(), options.links);
+        let known = if anew { Vec::new() } else { grow::in_pool(options, among)? };
         let (built, order) = geometry(space.metric, vectors.view());
         let (rows, first) = (built.as_ref().unwrap_or(&vectors).view(), known.len());
         let mut links = grow::links(rows, order, known, options)?;
@@ -181,7 +183,8 @@ impl Frozen {
             }
             prune(vectors, node, measured(vectors, node, &list).collect(), room)
         };
-        kept.iter().copied().zip(0u32..).map(|pair| own(&pair)).collect()
+        let pairs: Vec<(u32, u32)> = kept.iter().copied().zip(0u32..).collect();
+        pairs.par_iter().map(own).collect()
     }
 }
 
