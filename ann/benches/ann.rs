@@ -3,7 +3,7 @@
 //! `cargo bench -p bailiwick-ann -- synthetic 200000 64 out/` or `-- text <folder> cosine out/` or
 //! `-- raw <folder> 64 cosine out/`; `-- live <rows> <dimensions> <writes
 //! a second> <seconds>`; `-- open <rows> <dimensions>`, read and mapped; further words: `plain=200` (hnsw_rs alone at that
-//! ef_construction), `peers=<script>`, `filtered`, `rounded` (twelve bits a value), `rounds=5`, `index=<file>`, `refine=96` (candidates
+//! ef_construction), `peers=<script>`, `filtered`, `columns` (rows of `open` with attributes), `rounded` (twelve bits a value), `rounds=5`, `index=<file>`, `refine=96` (candidates
 //! for a node's links), `threads=2` (of the build), `efs=10,20,40`.
 
 use std::path::PathBuf;
@@ -84,6 +84,7 @@ fn read_open(words: &[String], scratch: PathBuf) -> Option<OpenConfig> {
         file: after("index=").map_or(scratch, PathBuf::from),
         rounds: number("rounds=", 5),
         ef: number("ef=", 40),
+        columns: rest.contains(&"columns"),
         options: Options {
             keep: if rest.contains(&"rounded") { Keep::Rounded } else { Keep::Exact },
             ..options(&after)

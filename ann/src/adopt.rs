@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use crate::attributes::Attributes;
 use crate::error::AnnError;
 use crate::frozen::{Frozen, Input};
 use crate::live::{Generation, LiveIndex};
@@ -39,10 +40,13 @@ impl LiveIndex {
         let frozen = renumbered(frozen_of(other)?, rows)?;
         let (journal, state) = Journal::start(self);
         let input = survivors(&state, self.space.dimensions);
+        let attributes = state.attributes()?;
+        let columns = state.columns_of(&frozen.slots)?;
+        let frozen = Frozen { columns, ..frozen };
         let generation = Generation::new(frozen, state.generation.number + 1);
         let kept = keep_equal(&generation, rows, &input);
         let carried: Vec<Entry<'_>> =
-            entries(&input).zip(&kept).filter(|(_, k)| !**k).map(|(e, _)| e).collect();
+            entries(&input, &attributes).zip(&kept).filter(|(_, k)| !**k).map(|(e, _)| e).collect();
         let alive = input.rows.len() - carried.len();
         let left = carried.len() + (rows.len() - alive);
         if left >= state.backlog() {
@@ -105,6 +109,11 @@ fn keep_equal(generation: &Generation, rows: &[Option<Row>], input: &Input) -> V
     kept
 }
 
-fn entries(input: &Input) -> impl Iterator<Item = Entry<'_>> {
-    input.rows.iter().zip(input.vectors.iter()).map(|(&row, vector)| Entry { row, vector })
+fn entries<'a>(
+    input: &'a Input,
+    attributes: &'a [Option<Arc<Attributes>>],
+) -> impl Iterator<Item = Entry<'a>> {
+    let rows = input.rows.iter().zip(input.vectors.iter()).zip(attributes);
+    let entry = |((&row, vector), known)| Entry { row, vector, attributes: Option::as_ref(known) };
+    rows.map(entry)
 }

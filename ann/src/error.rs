@@ -44,6 +44,20 @@ pub enum AnnError {
         /// The exclusive bound.
         limit: Row,
     },
+    /// A column that is not there, of another kind, or with a value that it does not take.
+    #[error("column {column}: {why}")]
+    Column {
+        /// Its name.
+        column: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A predicate beyond the bounds.
+    #[error("the predicate is refused: {why}")]
+    Predicate {
+        /// What is wrong with it.
+        why: String,
+    },
     /// The mutable segment is full: merge, then try again.
     #[error("{pending} vectors wait for a merge, at most {max} may")]
     Full {
@@ -119,7 +133,9 @@ impl AnnError {
             | Self::Length { .. }
             | Self::Value { .. }
             | Self::Zero
-            | Self::RowTooLarge { .. } => Kind::Invalid,
+            | Self::RowTooLarge { .. }
+            | Self::Column { .. }
+            | Self::Predicate { .. } => Kind::Invalid,
             Self::Full { .. } | Self::Merging => Kind::Overloaded,
             Self::OtherSpace { .. } | Self::NoGain { .. } => Kind::Stale,
             Self::Memory { .. } => Kind::Unavailable,

@@ -2,9 +2,12 @@
 
 use std::sync::{Arc, Weak};
 
+use crate::attributes::Attributes;
 use crate::bitmap::{Bitmap, ones};
 use crate::find::Matches;
 use crate::live::Generation;
+use crate::predicate::Predicate;
+use crate::select;
 use crate::space::Row;
 
 /// Of this many nodes at most one must match for a list of the matching ones to be kept: skipping the
@@ -23,16 +26,20 @@ pub enum Filter<'a> {
     /// The rows that a predicate accepts. It is called for rows that the search meets, in any order,
     /// as often as the budget allows; it must not call back into a search that waits for it.
     Where(&'a (dyn Fn(Row) -> bool + 'a)),
+    /// The rows of whose columns a predicate holds. Keywords are looked up as sets, numbers where many match are
+    /// asked row by row.
+    Matching(&'a Predicate),
 }
 
 impl Filter<'_> {
     #[inline]
-    pub(crate) fn accepts(&self, row: Row) -> bool {
+    pub(crate) fn accepts(&self, row: Row, attributes: Option<&Attributes>) -> bool {
         match self {
             Self::All => true,
             Self::Rows(set) => set.contains(row),
             Self::Prepared(prepared) => prepared.rows.contains(row),
             Self::Where(accepts) => accepts(row),
+            Self::Matching(predicate) => select::accepts(predicate, attributes),
         }
     }
 }
@@ -86,6 +93,12 @@ impl<'a> From<&'a Prepared> for Filter<'a> {
     }
 }
 
+impl<'a> From<&'a Predicate> for Filter<'a> {
+    fn from(predicate: &'a Predicate) -> Self {
+        Self::Matching(predicate)
+    }
+}
+
 impl<'a> From<&'a Bitmap> for Filter<'a> {
     fn from(set: &'a Bitmap) -> Self {
         Self::Rows(set)
@@ -105,6 +118,7 @@ impl std::fmt::Debug for Filter<'_> {
             Self::Rows(set) => write!(f, "Rows({} rows)", set.len()),
             Self::Prepared(prepared) => write!(f, "Prepared({} nodes)", prepared.count),
             Self::Where(_) => f.write_str("Where(..)"),
+            Self::Matching(predicate) => write!(f, "Matching({predicate:?})"),
         }
     }
 }

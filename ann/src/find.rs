@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use roaring::RoaringBitmap;
+
 use crate::bitmap::Bitmap;
 use crate::frozen::Frozen;
 use crate::kernel::{Work, widest};
@@ -51,6 +53,10 @@ pub(crate) enum Matches<'a> {
     Nodes(&'a [u64], usize),
     /// No others than those of these nodes, rising.
     Listed(&'a [u32]),
+    /// No others than those of these slots.
+    Slots(&'a RoaringBitmap),
+    /// No others than some of these slots.
+    Among(&'a RoaringBitmap),
     /// Nothing.
     Unknown,
 }
@@ -242,12 +248,18 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
             Matches::Rows(rows) => rows.len().min(nodes),
             Matches::Nodes(_, count) => count,
             Matches::Listed(nodes) => nodes.len(),
-            Matches::Unknown => {
-                let step = nodes.div_ceil(TRIED).max(1);
-                let tried = (0u32..).take(nodes).step_by(step);
-                tried.filter(|&node| (self.passes)(node)).count() * step
-            }
+            Matches::Slots(slots) => held(slots).min(nodes),
+            Matches::Among(slots) => self.sampled().min(held(slots)),
+            Matches::Unknown => self.sampled(),
         }
+    }
+
+    /// About how many nodes pass, by some of them.
+    fn sampled(&self) -> usize {
+        let nodes = self.frozen.nodes();
+        let step = nodes.div_ceil(TRIED).max(1);
+        let tried = (0u32..).take(nodes).step_by(step);
+        tried.filter(|&node| (self.passes)(node)).count() * step
     }
 
     fn go(&self, way: Way, scratch: &mut Scratch, accepts: &impl Fn(u32) -> bool) -> Found {
@@ -339,6 +351,11 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
         keep_best(&mut best, ask.k);
         (best, scored)
     }
+}
+
+/// Slots of a set.
+fn held(slots: &RoaringBitmap) -> usize {
+    usize::try_from(slots.len()).unwrap_or(usize::MAX)
 }
 
 /// Candidates to score exactly, to find `k`.

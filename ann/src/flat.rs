@@ -8,8 +8,10 @@ use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 
+use crate::attributes::Kinds;
 use crate::bytes::{HASH_BYTES, differs, unusable};
 use crate::codes::{Coder, Codes};
+use crate::columns::Columns;
 use crate::error::AnnError;
 use crate::frozen::{Frozen, search_order};
 use crate::graph::Graph;
@@ -34,6 +36,10 @@ use crate::write::CHUNK;
 const SLOT_BYTES: u64 = 5;
 /// The same for each fresh row, besides five for each of its values.
 const FRESH_BYTES: u64 = 64;
+/// What the sets of columns take at most once all were asked for, and what fresh rows' attributes do, by the bytes
+/// that they have in the file.
+const COLUMNS_SHARE: u64 = 3;
+const KNOWN_SHARE: u64 = 16;
 
 /// A file whose head, checksums and gaps are in order.
 pub(crate) struct Flat {
@@ -53,7 +59,7 @@ fn look_through(file: &[u8]) -> Result<(Header, [u8; HASH_BYTES]), AnnError> {
         content.get(place(from)..place(to)).unwrap_or_default()
     };
     let mut end = header.encode().map_or(0, |head| head.len() as u64);
-    for (part, section) in Part::ALL.into_iter().zip(header.sections) {
+    for (part, section) in header.parts().zip(header.sections) {
         if between(end, section.offset).iter().any(|&byte| byte != 0) {
             return Err(unusable("there is something between its sections"));
         }
@@ -68,7 +74,10 @@ fn look_through(file: &[u8]) -> Result<(Header, [u8; HASH_BYTES]), AnnError> {
 /// Turns the numbers of a file round where the processor has them the other way.
 fn turn(file: &mut [u8], header: &Header) {
     for part in Part::ALL {
-        let bytes = matches!(part, Part::Codes | Part::Links | Part::Note);
+        let bytes = matches!(
+            part,
+            Part::Codes | Part::Links | Part::Note | Part::Columns | Part::FreshColumns
+        );
         if bytes || part == Part::Vectors && header.rounded {
             continue;
         }
@@ -123,7 +132,10 @@ impl Flat {
         let count = |part: Part| self.header.section(part).bytes / 4;
         let fresh = count(Part::FreshRows).saturating_mul(FRESH_BYTES);
         let values = count(Part::FreshVectors).saturating_mul(5);
-        count(Part::Rows).saturating_mul(SLOT_BYTES).saturating_add(fresh).saturating_add(values)
+        let columns = self.header.section(Part::Columns).bytes.saturating_mul(COLUMNS_SHARE);
+        let known = self.header.section(Part::FreshColumns).bytes.saturating_mul(KNOWN_SHARE);
+        let slots = count(Part::Rows).saturating_mul(SLOT_BYTES);
+        [fresh, values, columns, known].into_iter().fold(slots, u64::saturating_add)
     }
 
     fn table<T: Plain>(&self, part: Part) -> Result<Table<T>, AnnError> {
@@ -194,13 +206,16 @@ impl Flat {
         let [rows, bounds, places] =
             [Part::Rows, Part::Bounds, Part::Places].map(|p| self.table(p));
         let slots = Slots::of_tables(rows?, bounds?, places?, nodes);
+        let slots = slots.ok_or_else(|| unusable("its rows contradict each other"))?;
+        let columns = Columns::of(self.table(Part::Columns)?, slots.len())?;
         Ok(Frozen {
             map: Map::of_codes(coder, codes, graph)?,
-            slots: slots.ok_or_else(|| unusable("its rows contradict each other"))?,
+            slots,
             costs: Costs::of_numbers(header.costs).ok_or_else(unfit)?,
             spread: Spread::of_numbers(header.spread).ok_or_else(unfit)?,
             coarse: header.coarse,
             vectors,
+            columns,
         })
     }
 
@@ -213,19 +228,37 @@ impl Flat {
             return Err(unusable("it has other fresh vectors than fresh rows"));
         }
         rows.iter().try_for_each(|vector| space.check_kept(vector))?;
-        let entries = fresh.iter().zip(rows.iter()).map(|(&row, vector)| Entry { row, vector });
+        let columns = Columns::of(self.table(Part::FreshColumns)?, fresh.len())?;
+        columns.check()?;
+        let known = columns.shared_rows()?;
+        let kinds = kinds_of(&frozen.columns, &columns)?;
+        let entries = fresh.iter().zip(rows.iter()).zip(&known);
+        let entries = entries.map(|((&row, vector), known)| Entry {
+            row,
+            vector,
+            attributes: known.as_ref(),
+        });
         let segment = Segment::of(space.dimensions, entries);
         let state = State::opened(Generation::new(frozen, 1), segment, &dead, &fresh);
-        state.ok_or_else(|| unusable("its lists of rows contradict each other"))
+        let state = state.ok_or_else(|| unusable("its lists of rows contradict each other"))?;
+        Ok(State { kinds: Arc::new(kinds), ..state })
     }
 }
 
+/// The columns of a file: of its generation, and of its fresh rows.
+fn kinds_of(frozen: &Columns, fresh: &Columns) -> Result<Kinds, AnnError> {
+    let kinds = Kinds::default();
+    let all = kinds.and(frozen.kinds().chain(fresh.kinds()));
+    Ok(all.map_err(|_| unusable("its columns contradict each other"))?.unwrap_or(kinds))
+}
+
 impl Frozen {
-    /// Whether each vector is such as the space admits, and each code that of its vector. Where vectors are kept
+    /// Whether columns are as they should be, each vector such as the space admits, and each code that of its vector. Where vectors are kept
     /// in twelve bits the code is the greater part of the vector, so that only the former can be told.
     pub(crate) fn check(&self, space: &Space) -> Result<(), AnnError> {
         let nodes = u32::try_from(self.nodes()).unwrap_or_default();
         let mut room = Vec::new();
+        self.columns.check()?;
         (0..nodes).try_for_each(|node| space.check_kept(self.node_vector(node, &mut room)))?;
         match &self.vectors {
             Vectors::Exact(values) => {
@@ -253,7 +286,8 @@ impl Frozen {
         for (slot, node) in vectors.chunks_exact_mut(space.dimensions).zip(0..nodes) {
             slot.copy_from_slice(self.node_vector(node, &mut room));
         }
-        Self::of_parts(space, self.slots, vectors, self.map.graph, keep)
+        let kept = Self::of_parts(space, self.slots, vectors, self.map.graph, keep)?;
+        Ok(Self { columns: self.columns, ..kept })
     }
 }
 
@@ -262,10 +296,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::attributes::Attributes;
     use crate::filter::Filter;
     use crate::header::START;
     use crate::live::Request;
     use crate::plan::Plan;
+    use crate::predicate::Predicate;
     use crate::space::Metric;
 
     fn space(metric: Metric) -> Space {
@@ -283,10 +319,15 @@ mod tests {
             let of = row / 3 * 2 + row % 3 / 2 + 1;
             [1.0, 2.0, 3.0, 4.0, 5.0].map(|v| (of as f32 * v).sin())
         };
-        (0..90).for_each(|row| index.upsert(row, &vector(row)).unwrap());
+        let known = |row: u32| {
+            let known = Attributes::new().with_number("year", row.into());
+            known.with_keyword("colour", ["red", "green", "blue"][row as usize % 3])
+        };
+        let put = |row, of| index.upsert_with(row, &vector(of), &known(of)).unwrap();
+        (0..90).for_each(|row| put(row, row));
         index.merge().unwrap();
         (0..5).for_each(|row| _ = index.remove(row * 7));
-        (0..5).for_each(|row| index.upsert(row * 11, &vector(row + 200)).unwrap());
+        (0..5).for_each(|row| put(row * 11, row + 200));
         index
     }
 
@@ -310,6 +351,13 @@ mod tests {
         Some(())
     }
 
+    /// Where the columns of both kinds of rows lie, and what is between.
+    fn columns_of(file: &[u8]) -> std::ops::Range<usize> {
+        let (header, _) = look_through(file).unwrap();
+        let [from, to] = [Part::Columns, Part::FreshColumns].map(|part| header.section(part));
+        usize::try_from(from.offset).unwrap()..usize::try_from(to.offset + to.bytes).unwrap()
+    }
+
     /// Asks an index, whose answers may be any, all that leads into its tables.
     fn ask(index: &LiveIndex) {
         let query = [0.3, -0.2, 0.5, 0.1, 0.9];
@@ -327,6 +375,23 @@ mod tests {
                 assert!(hits.len() <= 10);
             }
         }
+        let some = Predicate::between("year", 3, 70);
+        for predicate in [
+            Predicate::is("colour", "red"),
+            Predicate::And(vec![Predicate::is("colour", "blue"), some.clone()]),
+            Predicate::Not(Box::new(some.clone())),
+            some,
+            Predicate::between("year", 5, 6),
+        ] {
+            // A column may have been forged away, or the rows of a keyword.
+            for plan in [None, Some(Plan::Scan), Some(Plan::Through), Some(Plan::TwoHop)] {
+                let filter = Filter::Matching(&predicate);
+                let request = Request { query: &query, k: 10, ef: 20, filter, budget: None, plan };
+                _ = index.answer(&request).map(|answer| assert!(answer.hits.len() <= 10));
+            }
+            _ = index.matching(&predicate);
+        }
+        _ = (0..200).map(|row| index.attributes(row)).collect::<Vec<_>>();
         _ = (0..200).map(|row| index.vector(row)).collect::<Vec<_>>();
         (0..9).for_each(|row| index.upsert(row * 20, &query).unwrap());
         (0..9).for_each(|row| _ = index.remove(row * 13));
@@ -341,13 +406,17 @@ mod tests {
         fn a_forged_file_leads_nobody_astray(
             metric in prop_oneof![Just(Metric::Cosine), Just(Metric::InnerProduct), Just(Metric::L2)],
             rounded in any::<bool>(),
-            forged in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..5),
+            forged in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..5),
         ) {
             let keep = if rounded { Keep::Rounded } else { Keep::Exact };
             let mut file = index(metric, keep).to_bytes(7).unwrap();
-            for (at, byte, in_head) in forged {
-                let most = if in_head { 400 } else { file.len() - HASH_BYTES };
-                let at = at.index(most);
+            let columns = columns_of(&file);
+            for (at, byte, place) in forged {
+                let at = match place {
+                    0 => at.index(400),
+                    1 => columns.start + at.index(columns.len()),
+                    _ => at.index(file.len() - HASH_BYTES),
+                };
                 file[at] = byte;
             }
             reseal(&mut file);
@@ -385,8 +454,9 @@ mod tests {
                 let range =
                     usize::try_from(offset).unwrap()..usize::try_from(offset + bytes).unwrap();
                 let same = file[range.clone()] == turned[range.clone()];
-                let bytes = matches!(part, Part::Codes | Part::Links)
-                    || part == Part::Vectors && keep == Keep::Rounded;
+                let bytes =
+                    matches!(part, Part::Codes | Part::Links | Part::Columns | Part::FreshColumns)
+                        || part == Part::Vectors && keep == Keep::Rounded;
                 assert_eq!(same, bytes || range.is_empty(), "{part:?}");
                 let back = turned[range.clone()].chunks(4).flat_map(|n| n.iter().rev());
                 assert!(same || back.eq(&file[range]));

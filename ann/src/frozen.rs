@@ -1,6 +1,9 @@
 //! A generation: rows, vectors and graph that no longer change.
 
+use rayon::prelude::*;
+
 use crate::codes::{FITTED, Order};
+use crate::columns::Columns;
 use crate::error::AnnError;
 use crate::graph::Graph;
 use crate::group::equal_rows;
@@ -36,6 +39,7 @@ pub(crate) struct Frozen {
     /// Codes are of no use: vectors are compared themselves.
     pub(crate) coarse: bool,
     pub(crate) vectors: Vectors,
+    pub(crate) columns: Columns,
 }
 
 /// What goes into a generation: distinct rows, those of an older generation first, in its order.
@@ -80,8 +84,8 @@ impl Frozen {
         }
         let vectors =
             Matrix::gather(&input.vectors, groups.iter().filter_map(|g| g.first()).copied());
-        let known =
-            if anew { Vec::new() } else { older.links_among(&kept, vectors.view(), options.links) };
+        let among = || older.links_among(&kept, vectors.view(), options.links);
+        let known = if anew { Vec::new() } else { grow::in_pool(options, among)? };
         let (built, order) = geometry(space.metric, vectors.view());
         let (rows, first) = (built.as_ref().unwrap_or(&vectors).view(), known.len());
         let mut links = grow::links(rows, order, known, options)?;
@@ -102,7 +106,7 @@ impl Frozen {
         Self::of_parts(space, slots, vectors, Graph::of(&draft.links, room)?, keep)
     }
 
-    /// A generation of parts that fit each other: as many nodes, vectors and lists of links.
+    /// A generation of parts that fit each other: as many nodes, vectors and lists of links. It has no columns.
     pub(crate) fn of_parts(
         space: &Space,
         slots: Slots,
@@ -120,7 +124,8 @@ impl Frozen {
             Keep::Rounded if !coarse => Vectors::rest(&map.coder, rows)?,
             Keep::Rounded | Keep::Exact => Vectors::Exact(vectors.into()),
         };
-        Ok(Self { map, slots, costs, spread, coarse, vectors })
+        let columns = Columns::none(slots.len())?;
+        Ok(Self { map, slots, costs, spread, coarse, vectors, columns })
     }
 
     /// The same generation, its slots under other rows: as many, none twice.
@@ -141,10 +146,11 @@ impl Frozen {
         self.vectors.get(node, (&self.map.coder, &self.map.codes), room)
     }
 
-    /// Bytes of the tables: codes, links, vectors, rows both ways, deaths.
+    /// Bytes of the tables: codes, links, vectors, columns, rows both ways, deaths.
     pub(crate) fn bytes(&self) -> usize {
         let Map { codes, graph, .. } = &self.map;
-        codes.bytes().len() + graph.bytes() + self.vectors.bytes() + self.slots.len() * SLOT_BYTES
+        let columns = self.columns.bytes().len() + self.slots.len() * SLOT_BYTES;
+        codes.bytes().len() + graph.bytes() + self.vectors.bytes() + columns
     }
 
     /// Asks for a node's vector.
@@ -177,7 +183,8 @@ impl Frozen {
             }
             prune(vectors, node, measured(vectors, node, &list).collect(), room)
         };
-        kept.iter().copied().zip(0u32..).map(|pair| own(&pair)).collect()
+        let pairs: Vec<(u32, u32)> = kept.iter().copied().zip(0u32..).collect();
+        pairs.par_iter().map(own).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The head of a file of version 4: what the index is of, and where in the file each of its tables lies.
+//! The head of a file of version 4 or 5: what the index is of, and where in the file each of its tables lies.
 //!
 //! Little-endian: magic, version; bytes of the head; the caller's stamp; the model's name, dimensions, metric;
 //! nodes, bytes of a node's links; the coder's five numbers; the ten of the spread, the two of the costs; marks;
@@ -14,8 +14,12 @@ use crate::space::{Metric, Space};
 
 /// What a file of an index begins with.
 pub(crate) const MAGIC: [u8; 8] = *b"bailiann";
-/// The version of flat files.
-pub(crate) const FLAT: u32 = 4;
+/// The first version of flat files.
+pub(crate) const FLAT_FIRST: u32 = 4;
+/// Their last: the one that is written.
+pub(crate) const FLAT: u32 = 5;
+/// Sections of the first, which had no columns.
+const FIRST_PARTS: usize = 10;
 /// Bytes of magic and version.
 pub(crate) const START: usize = 12;
 /// Bytes of magic, version, and the head's own length.
@@ -58,11 +62,15 @@ pub(crate) enum Part {
     FreshVectors,
     /// The caller's note.
     Note,
+    /// Columns of the frozen generation, by slots.
+    Columns,
+    /// Columns of the fresh rows, by their order.
+    FreshColumns,
 }
 
 impl Part {
     /// All of them, as they follow each other.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Codes,
         Self::Links,
         Self::Vectors,
@@ -73,6 +81,8 @@ impl Part {
         Self::FreshRows,
         Self::FreshVectors,
         Self::Note,
+        Self::Columns,
+        Self::FreshColumns,
     ];
 }
 
@@ -89,6 +99,7 @@ pub(crate) struct Section {
 /// What the head says.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Header {
+    pub(crate) version: u32,
     pub(crate) stamp: u64,
     pub(crate) space: Space,
     pub(crate) nodes: u64,
@@ -110,10 +121,17 @@ impl Header {
         self.sections.get(part as usize).copied().unwrap_or_default()
     }
 
+    /// The sections that a file of its version has.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = Part> + use<> {
+        let count = if self.version == FLAT_FIRST { FIRST_PARTS } else { Part::ALL.len() };
+        Part::ALL.into_iter().take(count)
+    }
+
     /// Gives each section its place, by the lengths of all. Where the last one ends.
     pub(crate) fn lay_out(&mut self) -> std::io::Result<u64> {
         let mut end = self.encode()?.len() as u64;
-        for section in &mut self.sections {
+        let parts = self.parts();
+        for (section, _) in self.sections.iter_mut().zip(parts) {
             let step = if section.bytes < PAGE { LINE } else { PAGE };
             section.offset = end.checked_next_multiple_of(step).unwrap_or(u64::MAX);
             end = section.offset.saturating_add(section.bytes);
@@ -139,14 +157,14 @@ impl Header {
         sink.f32s(&self.costs)?;
         sink.u32(u32::from(self.coarse) * COARSE + u32::from(self.rounded) * ROUNDED)?;
         sink.u32(self.ef)?;
-        for section in &self.sections {
+        for (section, _) in self.sections.iter().zip(self.parts()) {
             sink.u64(section.offset)?;
             sink.u64(section.bytes)?;
             sink.u32(section.crc)?;
         }
         let length = START_BYTES + body.len() + CRC_BYTES;
         let mut head = MAGIC.to_vec();
-        head.extend(FLAT.to_le_bytes());
+        head.extend(self.version.to_le_bytes());
         head.extend(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
         head.extend(body);
         head.extend(crc32fast::hash(&head).to_le_bytes());
@@ -157,7 +175,8 @@ impl Header {
     pub(crate) fn decode(content: &[u8]) -> Result<Self, AnnError> {
         let damaged = || unusable("its head is damaged");
         let (start, _) = content.split_first_chunk::<START_BYTES>().ok_or_else(damaged)?;
-        let [.., a, b, c, d] = *start;
+        let [.., v, w, x, y, a, b, c, d] = *start;
+        let version = u32::from_le_bytes([v, w, x, y]);
         let length = u32::from_le_bytes([a, b, c, d]) as usize;
         let head =
             content.get(..length).filter(|_| length <= HEAD_BYTES_MAX).ok_or_else(damaged)?;
@@ -167,7 +186,7 @@ impl Header {
         }
         let body = said.get(START_BYTES..).ok_or_else(damaged)?;
         let mut spring = Spring::part(body, body.len() as u64);
-        let mut header = spring.header()?;
+        let mut header = spring.header(version)?;
         if !spring.is_dry() {
             return Err(damaged());
         }
@@ -181,7 +200,7 @@ impl Header {
 }
 
 impl Spring<&[u8]> {
-    fn header(&mut self) -> Result<Header, AnnError> {
+    fn header(&mut self, version: u32) -> Result<Header, AnnError> {
         let stamp = self.u64()?;
         let space = self.space()?;
         let (nodes, stride, parts) = (self.u64()?, self.u32()?, self.u32()?);
@@ -194,11 +213,8 @@ impl Spring<&[u8]> {
         }
         let (coarse, rounded) = (marks & COARSE != 0, marks & ROUNDED != 0);
         let ef = self.u32()?;
-        let mut sections = [Section::default(); Part::ALL.len()];
-        for section in &mut sections {
-            *section = Section { offset: self.u64()?, bytes: self.u64()?, crc: self.u32()? };
-        }
-        Ok(Header {
+        let mut header = Header {
+            version,
             stamp,
             space,
             nodes,
@@ -209,8 +225,13 @@ impl Spring<&[u8]> {
             coarse,
             rounded,
             ef,
-            sections,
-        })
+            sections: Default::default(),
+        };
+        let parts = header.parts();
+        for (section, _) in header.sections.iter_mut().zip(parts) {
+            *section = Section { offset: self.u64()?, bytes: self.u64()?, crc: self.u32()? };
+        }
+        Ok(header)
     }
 }
 
@@ -247,6 +268,7 @@ mod tests {
 
     fn header(lengths: [u64; Part::ALL.len()]) -> Header {
         Header {
+            version: FLAT,
             stamp: 7,
             space: Space::new("m1", 3, Metric::L2).unwrap(),
             nodes: 9,
@@ -263,13 +285,13 @@ mod tests {
 
     #[test]
     fn sections_lie_on_lines_and_pages_and_nowhere_else() {
-        let mut header = header([5000, 0, 10, 4096, 70, 64, 0, 0, 0, 3]);
+        let mut header = header([5000, 0, 10, 4096, 70, 64, 0, 0, 0, 3, 0, 0]);
         let end = header.lay_out().unwrap();
         let offsets = header.sections.map(|section| section.offset);
         assert_eq!(offsets[0], 4096);
         assert_eq!(offsets[1..4], [9152, 9152, 12_288]);
-        assert_eq!(offsets[4..], [16_384, 16_512, 16_576, 16_576, 16_576, 16_576]);
-        assert_eq!(end, 16_579);
+        assert_eq!(offsets[4..], [16_384, 16_512, 16_576, 16_576, 16_576, 16_576, 16_640, 16_640]);
+        assert_eq!(end, 16_640);
         let mut content = header.encode().unwrap();
         content.resize(usize::try_from(end).unwrap(), 0);
         assert_eq!(Header::decode(&content).unwrap(), header);

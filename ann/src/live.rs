@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::attributes::{Attributes, ColumnKind, Kinds};
 use crate::bitmap::{Bitmap, contains};
 use crate::deaths::Deaths;
 use crate::error::AnnError;
@@ -82,6 +83,8 @@ pub struct LiveIndex {
 pub(crate) struct State {
     pub(crate) generation: Arc<Generation>,
     pub(crate) segment: Segment,
+    /// Columns that some row has or had.
+    pub(crate) kinds: Arc<Kinds>,
     pub(crate) now: Sequence,
     pub(crate) live: usize,
 }
@@ -118,10 +121,11 @@ impl Generation {
 impl State {
     pub(crate) fn new(generation: Generation, segment: Segment) -> Self {
         let live = generation.frozen.slots.len() + segment.len();
-        Self { generation: Arc::new(generation), segment, now: 0, live }
+        let kinds = Arc::default();
+        Self { generation: Arc::new(generation), segment, kinds, now: 0, live }
     }
 
-    fn live_slot(&self, row: Row) -> Option<u32> {
+    pub(crate) fn live_slot(&self, row: Row) -> Option<u32> {
         let slot = self.generation.frozen.slots.slot(row)?;
         self.generation.spares(slot, self.now).then_some(slot)
     }
@@ -140,7 +144,7 @@ impl State {
     }
 
     fn vector(&self, row: Row) -> Option<Vec<f32>> {
-        let fresh = self.segment.vector(row, self.now).map(<[f32]>::to_vec);
+        let fresh = self.segment.entry(row, self.now).map(|entry| entry.vector.to_vec());
         fresh.or_else(|| self.live_slot(row).map(|slot| self.generation.frozen.vector(slot)))
     }
 
@@ -150,7 +154,7 @@ impl State {
         let slots = &generation.frozen.slots;
         let alive = |slot: u32| generation.spares(slot, self.now);
         let accepts =
-            |slot: u32| alive(slot) && slots.row(slot).is_some_and(|row| filter.accepts(row));
+            |slot: u32| alive(slot) && slots.row(slot).is_some_and(|row| filter.accepts(row, None));
         let frozen = &generation.frozen;
         match filter {
             Filter::All => frozen.find_all(ask, queries, self.all(), &alive),
@@ -167,7 +171,10 @@ impl State {
                 }
                 None => frozen.find_all(ask, queries, Matches::Rows(set.rows()), &accepts),
             },
-            Filter::Where(_) => frozen.find_all(ask, queries, Matches::Unknown, &accepts),
+            // A predicate is picked by columns instead.
+            Filter::Where(_) | Filter::Matching(_) => {
+                frozen.find_all(ask, queries, Matches::Unknown, &accepts)
+            }
         }
     }
 
@@ -181,10 +188,13 @@ impl State {
     fn hits(&self, ask: Ask<'_>, filter: Filter<'_>, frozen: &Found) -> Vec<Hit> {
         let slots = &self.generation.frozen.slots;
         let of_slot = |&(score, slot): &(f32, u32)| Some(Hit { row: slots.row(slot)?, score });
-        let accepts = |row: Row| filter.accepts(row);
+        let accepts = |row, known: Option<&Attributes>| filter.accepts(row, known);
+        // What is worse than all that the generation gave need not be scored.
+        let last = frozen.best.get(ask.k - 1);
+        let least = last.map_or(f32::NEG_INFINITY, |(score, _)| *score);
         let fresh = match self.segment.len() {
             0 => Vec::new(),
-            _ => self.segment.best(ask.space, ask.query, ask.k, self.now, accepts),
+            _ => self.segment.best(ask.space, ask.query, (ask.k, least), self.now, accepts),
         };
         let fresh = fresh.into_iter().map(|(score, row)| Hit { row, score });
         let mut hits: Vec<Hit> = frozen.best.iter().filter_map(of_slot).chain(fresh).collect();
@@ -261,12 +271,50 @@ impl LiveIndex {
         self.state.load().vector(row)
     }
 
-    /// Sets the vector of a row. The next search finds it.
+    /// Sets the vector of a row, of which nothing else is known: attributes that it had are gone. The next search
+    /// finds it.
     ///
     /// # Errors
     /// [`AnnError`] of kind `Invalid` for a vector that can't be compared, [`AnnError::Full`] when a
     /// merge must come first.
     pub fn upsert(&self, row: Row, vector: &[f32]) -> Result<(), AnnError> {
+        self.put(row, vector, None)
+    }
+
+    /// Sets the vector and the attributes of a row, at once: no search sees one without the other. Columns that
+    /// are new become columns of the index.
+    ///
+    /// # Errors
+    /// As [`LiveIndex::upsert`], and [`AnnError::Column`] for a value that its column does not take.
+    pub fn upsert_with(
+        &self,
+        row: Row,
+        vector: &[f32],
+        attributes: &Attributes,
+    ) -> Result<(), AnnError> {
+        let some = (!attributes.is_empty()).then(|| Arc::new(attributes.clone()));
+        self.put(row, vector, some)
+    }
+
+    /// Makes a column known before a row has it: until then a predicate that names it is refused.
+    ///
+    /// # Errors
+    /// [`AnnError::Column`] where it is of another kind, or one too many.
+    pub fn declare(&self, column: &str, kind: ColumnKind) -> Result<(), AnnError> {
+        let _one_at_a_time = self.writer();
+        let state = self.state.load();
+        if let Some(kinds) = state.kinds.with(column, kind)? {
+            self.state.store(Arc::new(State { kinds: Arc::new(kinds), ..State::clone(&state) }));
+        }
+        Ok(())
+    }
+
+    fn put(
+        &self,
+        row: Row,
+        vector: &[f32],
+        attributes: Option<Arc<Attributes>>,
+    ) -> Result<(), AnnError> {
         if row >= ROW_LIMIT {
             return Err(AnnError::RowTooLarge { row, limit: ROW_LIMIT });
         }
@@ -277,9 +325,11 @@ impl LiveIndex {
         if pending >= max || state.now >= Sequence::MAX - 2 {
             return Err(AnnError::Full { pending, max });
         }
+        let kinds = attributes.as_ref().map(|known| state.kinds.admitting(known)).transpose()?;
         let mut next = State { now: state.now + 1, ..State::clone(&state) };
+        kinds.flatten().into_iter().for_each(|kinds| next.kinds = Arc::new(kinds));
         next.end(row, &mut writer);
-        next.segment = state.segment.with(row, &vector);
+        next.segment = state.segment.with(row, &vector, attributes);
         next.live += 1;
         writer.fresh.insert(row, pending);
         writer.note(row);
@@ -350,6 +400,7 @@ impl LiveIndex {
         let admitted = admitted?;
         let queries: Vec<&[f32]> = admitted.iter().map(Vec::as_slice).collect();
         let state = self.state.load_full();
+        let picked = state.pick(&request.filter)?;
         let k = request.k.min(state.live);
         if k == 0 {
             return Ok(vec![Answer::default(); queries.len()]);
@@ -362,7 +413,10 @@ impl LiveIndex {
             budget: request.budget.unwrap_or(self.options.budget),
             plan: request.plan,
         };
-        let found = state.search(ask, &queries, request.filter);
+        let found = match &picked {
+            Some(picked) => state.search_among(ask, &queries, picked),
+            None => state.search(ask, &queries, request.filter),
+        };
         let answer = |(query, found): (&&[f32], Found)| Answer {
             hits: state.hits(Ask { query, ..ask }, request.filter, &found),
             plan: Some(found.plan),

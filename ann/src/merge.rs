@@ -76,6 +76,8 @@ impl LiveIndex {
         let input = survivors(&state, self.space.dimensions);
         let older = &state.generation.frozen;
         let frozen = Frozen::build(&self.space, &input, older, &self.options)?;
+        let columns = state.columns_of(&frozen.slots)?;
+        let frozen = Frozen { columns, ..frozen };
         let generation = Generation::new(frozen, state.generation.number + 1);
         let merged =
             Merged { generation: generation.number, rows: input.rows.len(), took: began.elapsed() };
@@ -109,7 +111,13 @@ impl LiveIndex {
         let fresh = left().map(|entry| entry.row).zip(0..).collect();
         *writer = Writer { fresh, journal: None };
         // Sequence numbers begin anew with the new deaths, so they never run out.
-        let next = State { generation: Arc::new(generation), segment, now: 0, live: state.live };
+        let next = State {
+            generation: Arc::new(generation),
+            segment,
+            kinds: Arc::clone(&state.kinds),
+            now: 0,
+            live: state.live,
+        };
         self.state.store(Arc::new(next));
     }
 }

@@ -66,7 +66,11 @@ impl<R: Read> Spring<R> {
         let fresh = self.list()?;
         let vectors = self.vectors(space, fresh.len())?;
         let rows = Rows::new(space.dimensions, &vectors);
-        let entries = fresh.iter().zip(rows.iter()).map(|(&row, vector)| Entry { row, vector });
+        let entries = fresh.iter().zip(rows.iter()).map(|(&row, vector)| Entry {
+            row,
+            vector,
+            attributes: None,
+        });
         let segment = Segment::of(space.dimensions, entries);
         let state = State::opened(generation, segment, &dead, &fresh);
         Ok((state.ok_or_else(|| unusable("its lists of rows contradict each other"))?, stamp))

@@ -1,5 +1,7 @@
 //! Comparing every node that may match, code by code.
 
+use roaring::RoaringBitmap;
+
 use crate::find::{Matches, Search};
 use crate::sift::sift;
 use crate::walk::{Scratch, Work};
@@ -15,17 +17,16 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
     /// Calls `visit` with every node that may match until it says no, or until a predicate has been
     /// asked too often; whether neither happened. Other than after a predicate, some may not match.
     #[inline(always)]
-    pub(crate) fn each_candidate(&self, mut visit: impl FnMut(u32) -> bool) -> bool {
+    pub(crate) fn each_candidate(&self, visit: impl FnMut(u32) -> bool) -> bool {
         let slots = &self.frozen.slots;
         match self.matches {
             Matches::All | Matches::Most => (0u32..).take(self.frozen.nodes()).all(visit),
             Matches::Unknown => {
-                let mut tries = self.ask.budget.saturating_mul(TRIES);
-                (0u32..).take(self.frozen.nodes()).all(|node| {
-                    tries = tries.saturating_sub(1);
-                    tries > 0 && (!(self.passes)(node) || visit(node))
-                })
+                let nodes = (0u32..).take(self.frozen.nodes());
+                self.each_passing(nodes, visit)
             }
+            Matches::Among(among) => self.each_passing(self.nodes_of(among), visit),
+            Matches::Slots(matching) => self.nodes_of(matching).all(visit),
             Matches::Listed(nodes) => nodes.iter().copied().all(visit),
             Matches::Nodes(words, _) => each_one(words, visit),
             Matches::Rows(rows) if slots.single() => {
@@ -39,6 +40,29 @@ impl<P: Fn(u32) -> bool> Search<'_, P> {
                 nodes.into_iter().all(visit)
             }
         }
+    }
+
+    /// Calls `visit` with each of the nodes that passes, as far as the budget of questions goes.
+    #[inline(always)]
+    fn each_passing(
+        &self,
+        mut nodes: impl Iterator<Item = u32>,
+        mut visit: impl FnMut(u32) -> bool,
+    ) -> bool {
+        let mut tries = self.ask.budget.saturating_mul(TRIES);
+        nodes.all(|node| {
+            tries = tries.saturating_sub(1);
+            tries > 0 && (!(self.passes)(node) || visit(node))
+        })
+    }
+
+    /// The nodes of some slots, each once. Both rise.
+    #[inline(always)]
+    fn nodes_of(&self, set: &RoaringBitmap) -> impl Iterator<Item = u32> {
+        let slots = &self.frozen.slots;
+        let (count, mut last) = (slots.len(), None);
+        let within = set.iter().take_while(move |&slot| (slot as usize) < count);
+        within.map(|slot| slots.node(slot)).filter(move |node| last.replace(*node) != Some(*node))
     }
 
     /// Puts the best of all matching nodes into the pool. While one block is compared the next one's

@@ -11,6 +11,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::attributes::Attributes;
 use crate::codes::LINE;
 use crate::kernel::dot;
 use crate::matrix::Matrix;
@@ -115,6 +116,7 @@ impl Extremes {
 struct Chunk {
     rows: Vec<Row>,
     deaths: Vec<Death>,
+    attributes: Vec<Option<Arc<Attributes>>>,
     vectors: Matrix,
     codes: Vec<u8>,
     rough: Vec<Rough>,
@@ -135,6 +137,8 @@ pub(crate) struct Segment {
 pub(crate) struct Entry<'a> {
     pub(crate) row: Row,
     pub(crate) vector: &'a [f32],
+    /// None where nothing is known.
+    pub(crate) attributes: Option<&'a Arc<Attributes>>,
 }
 
 impl Segment {
@@ -149,7 +153,7 @@ impl Segment {
         let mut chunks: Vec<Arc<Chunk>> = Vec::new();
         let mut last = Chunk::new(dimensions, 0);
         for entry in entries {
-            last.push(entry.row, entry.vector);
+            last.push(entry.row, entry.vector, entry.attributes.cloned());
             if last.rows.len() == chunk {
                 let full = std::mem::replace(&mut last, Chunk::new(dimensions, 0));
                 chunks.push(Arc::new(full));
@@ -164,9 +168,14 @@ impl Segment {
     }
 
     /// The segment with one more vector, which gets the number `len()`.
-    pub(crate) fn with(&self, row: Row, vector: &[f32]) -> Self {
+    pub(crate) fn with(
+        &self,
+        row: Row,
+        vector: &[f32],
+        attributes: Option<Arc<Attributes>>,
+    ) -> Self {
         let mut last = self.last.with_room(vector.len());
-        last.push(row, vector);
+        last.push(row, vector, attributes);
         if last.rows.len() < self.chunk {
             return Self { full: Arc::clone(&self.full), last: Arc::new(last), ..*self };
         }
@@ -191,28 +200,29 @@ impl Segment {
         all.filter(move |(death, _)| death.spares(now)).map(|(_, entry)| entry)
     }
 
-    /// The vector of a row.
-    pub(crate) fn vector(&self, row: Row, now: Sequence) -> Option<&[f32]> {
+    /// What a row has.
+    pub(crate) fn entry(&self, row: Row, now: Sequence) -> Option<Entry<'_>> {
         self.chunks().rev().find_map(|chunk| {
             let mut entries =
                 chunk.rows.iter().zip(0..).filter(|(r, _)| **r == row).map(|(_, at)| at);
             let live = |at: &usize| chunk.deaths.get(*at).is_some_and(|death| death.spares(now));
-            entries.find(live).map(|at| chunk.vectors.row(at))
+            entries.find(live).map(|at| chunk.entry(row, at))
         })
     }
 
-    /// The best `k` live vectors whose rows `accepts`, with exact scores, unordered.
+    /// The best `k` live vectors whose rows and attributes `accepts`, with exact scores, unordered; those that score
+    /// less than `least`, which others reach already, need not be among them.
     pub(crate) fn best(
         &self,
         space: &Space,
         query: &[f32],
-        k: usize,
+        (k, least): (usize, f32),
         now: Sequence,
-        accepts: impl Fn(Row) -> bool,
+        accepts: impl Fn(Row, Option<&Attributes>) -> bool,
     ) -> Vec<(f32, Row)> {
-        let mut scan = Scan::new(space, query, k);
+        let mut scan = Scan::new(space, query, k, least);
         for chunk in self.chunks() {
-            scan.chunk(chunk, |row, death| death.spares(now) && accepts(row));
+            scan.chunk(chunk, |row, death, at| death.spares(now) && accepts(row, chunk.known(at)));
         }
         scan.finish()
     }
@@ -224,6 +234,7 @@ impl Chunk {
         Self {
             rows: Vec::with_capacity(room),
             deaths: Vec::with_capacity(room),
+            attributes: Vec::with_capacity(room),
             vectors: Matrix::with_capacity(dimensions, room),
             codes: Vec::with_capacity(room * code_size(dimensions)),
             rough: Vec::with_capacity(room),
@@ -236,6 +247,7 @@ impl Chunk {
         let mut copy = Self::new(dimensions, self.rows.len() + 1);
         copy.rows.extend_from_slice(&self.rows);
         copy.deaths.extend_from_slice(&self.deaths);
+        copy.attributes.extend_from_slice(&self.attributes);
         self.vectors.iter().for_each(|vector| copy.vectors.push(vector));
         copy.codes.extend_from_slice(&self.codes);
         copy.rough.extend_from_slice(&self.rough);
@@ -243,8 +255,9 @@ impl Chunk {
         copy
     }
 
-    fn push(&mut self, row: Row, vector: &[f32]) {
+    fn push(&mut self, row: Row, vector: &[f32], attributes: Option<Arc<Attributes>>) {
         self.rows.push(row);
+        self.attributes.push(attributes);
         self.deaths.push(Death::alive());
         self.vectors.push(vector);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1..=255")]
@@ -255,8 +268,18 @@ impl Chunk {
     }
 
     fn entries(&self) -> impl Iterator<Item = (&Death, Entry<'_>)> {
-        let entries = self.rows.iter().zip(&self.deaths).zip(self.vectors.iter());
-        entries.map(|((&row, death), vector)| (death, Entry { row, vector }))
+        let entries = self.rows.iter().zip(&self.deaths).zip(0..);
+        entries.map(|((&row, death), at)| (death, self.entry(row, at)))
+    }
+
+    fn entry(&self, row: Row, at: usize) -> Entry<'_> {
+        let attributes = self.attributes.get(at).and_then(Option::as_ref);
+        Entry { row, vector: self.vectors.row(at), attributes }
+    }
+
+    /// What is known of the row of the vector numbered `at`.
+    fn known(&self, at: usize) -> Option<&Attributes> {
+        self.attributes.get(at)?.as_deref()
     }
 }
 
@@ -269,6 +292,8 @@ struct Scan<'a> {
     space: &'a Space,
     query: &'a [f32],
     k: usize,
+    /// No lesser score counts.
+    least: f32,
     bytes: Vec<i8>,
     /// What the codes' offset of 128 adds to each sum.
     excess: i32,
@@ -283,7 +308,7 @@ struct Scan<'a> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(space: &'a Space, query: &'a [f32], k: usize) -> Self {
+    fn new(space: &'a Space, query: &'a [f32], k: usize, least: f32) -> Self {
         let mut bytes = Vec::with_capacity(code_size(query.len()));
         #[expect(clippy::cast_possible_truncation, reason = "-127..=127")]
         let rough = rough(query, |byte| bytes.push(byte as i8));
@@ -293,6 +318,7 @@ impl<'a> Scan<'a> {
             space,
             query,
             k,
+            least,
             bytes,
             excess,
             rough,
@@ -305,10 +331,10 @@ impl<'a> Scan<'a> {
 
     /// The worst score that is still among the best.
     fn bar(&self) -> f32 {
-        self.certain.get(self.k - 1).copied().unwrap_or(f32::NEG_INFINITY)
+        self.certain.get(self.k - 1).copied().unwrap_or(f32::NEG_INFINITY).max(self.least)
     }
 
-    fn chunk(&mut self, chunk: &'a Chunk, counts: impl Fn(Row, &Death) -> bool) {
+    fn chunk(&mut self, chunk: &'a Chunk, counts: impl Fn(Row, &Death, usize) -> bool) {
         let ids = self.ids.get(..chunk.rows.len()).unwrap_or_default();
         let mut sifted = std::mem::take(&mut self.sifted);
         let above = self.least_sum(&chunk.extremes).saturating_sub(1);
@@ -321,7 +347,7 @@ impl<'a> Scan<'a> {
                 continue;
             }
             let row = chunk.rows.get(at).copied().zip(chunk.deaths.get(at));
-            if let Some((row, _)) = row.filter(|&(row, death)| counts(row, death)) {
+            if let Some((row, _)) = row.filter(|&(row, death)| counts(row, death, at)) {
                 self.note(score - margin);
                 self.open.push((score + margin, row, chunk.vectors.row(at)));
             }
@@ -397,10 +423,12 @@ mod tests {
         let space = Space::new("m", query.len(), metric).unwrap();
         let Ok(query) = space.admit(query) else { return };
         let admitted: Vec<Vec<f32>> = vectors.iter().filter_map(|v| space.admit(v).ok()).collect();
-        let entries = admitted.iter().zip(0..).map(|(v, row)| Entry { row, vector: v });
+        let entries =
+            admitted.iter().zip(0..).map(|(v, row)| Entry { row, vector: v, attributes: None });
         let segment = Segment::of(query.len(), entries);
         let even = |row: Row| row.is_multiple_of(2);
-        let mut found = segment.best(&space, &query, k, 0, even);
+        let best = |least| segment.best(&space, &query, (k, least), 0, |row, _| even(row));
+        let mut found = best(f32::NEG_INFINITY);
         let mut exact: Vec<(f32, Row)> =
             segment.live(0, 0).map(|e| (space.score(&query, e.vector), e.row)).collect();
         exact.retain(|(_, row)| even(*row));
@@ -410,6 +438,15 @@ mod tests {
         }
         let scores = |list: &[(f32, Row)]| list.iter().map(|s| s.0).collect::<Vec<_>>();
         assert_eq!(scores(&found), scores(&exact), "{metric:?}");
+        // Those that score as much as some other are found, whatever less is left out.
+        let least = exact.get(exact.len() / 2).map_or(0.0, |(score, _)| *score);
+        let mut above = best(least);
+        above.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for list in [&mut above, &mut exact] {
+            list.retain(|(score, _)| *score >= least);
+        }
+        above.truncate(k);
+        assert_eq!(scores(&above), scores(&exact), "{metric:?}, at least {least}");
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! The index as a file: one that a new node fetches instead of building, and one that a node maps when it starts.
 //!
-//! Files are written as version 4 ([`crate::write`]); those of versions 1 to 3 ([`crate::older`]) are read too.
+//! Files are written as version 5 ([`crate::write`]); those of version 4, which had no columns, are read and mapped
+//! too, and those of versions 1 to 3 ([`crate::older`]) read.
 //!
 //! A file from elsewhere is *opened*: read whole, hashed, its vectors and codes looked at, all on huge pages.
 //! One's own is *mapped*: its checksums and whatever leads from one table into another are looked at, and it is
@@ -15,7 +16,7 @@ use std::path::Path;
 use crate::bytes::unusable;
 use crate::error::AnnError;
 use crate::flat::Flat;
-use crate::header::{FLAT, MAGIC, START};
+use crate::header::{FLAT, FLAT_FIRST, MAGIC, START};
 use crate::live::{Generation, LiveIndex, State};
 use crate::older;
 use crate::options::Options;
@@ -157,7 +158,7 @@ impl LiveIndex {
     ) -> Result<Opened, AnnError> {
         let io = |source| AnnError::Io { path: path.display().to_string(), source };
         let mut source = File::open(path).map_err(io)?;
-        if version(&start(&mut source)?)? < FLAT || cfg!(target_endian = "big") {
+        if version(&start(&mut source)?)? < FLAT_FIRST || cfg!(target_endian = "big") {
             return Self::open_with(path, space, options, expected);
         }
         let flat = Flat::map(&source, expected).map_err(io)??;
@@ -181,7 +182,7 @@ impl LiveIndex {
         let start = start(&mut source)?;
         let version = version(&start)?;
         let source = start.as_slice().chain(source);
-        if version < FLAT {
+        if version < FLAT_FIRST {
             return older::read(source, bytes, version, space, options, expected);
         }
         Flat::read(source, bytes, expected)?.checked(space, options)

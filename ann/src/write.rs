@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 
 use crate::bytes::Sink;
 use crate::frozen::Frozen;
-use crate::header::{Header, Part, Section};
+use crate::gather::Gathered;
+use crate::header::{FLAT, Header, Part, Section};
 use crate::live::{LiveIndex, State};
 use crate::space::Row;
 use crate::store::Saved;
@@ -64,19 +65,25 @@ struct Lists {
     dead: Vec<Row>,
     fresh: Vec<Row>,
     vectors: Vec<f32>,
+    columns: Vec<u8>,
 }
 
 impl Lists {
-    fn of(state: &State) -> Self {
+    fn of(state: &State) -> std::io::Result<Self> {
         let generation = &state.generation;
         let slots = (0u32..).zip(generation.frozen.slots.rows());
         let dead = slots.filter(|(slot, _)| !generation.spares(*slot, state.now));
         let fresh = || state.segment.live(0, state.now);
-        Self {
+        let mut columns = Gathered::new(fresh().count(), &state.kinds);
+        for (at, entry) in (0u32..).zip(fresh()) {
+            entry.attributes.into_iter().for_each(|known| columns.add(at, known));
+        }
+        Ok(Self {
             dead: dead.map(|(_, &row)| row).collect(),
             fresh: fresh().map(|entry| entry.row).collect(),
             vectors: fresh().flat_map(|entry| entry.vector).copied().collect(),
-        }
+            columns: columns.encode()?,
+        })
     }
 }
 
@@ -99,6 +106,8 @@ fn contents<'a>(
         Part::FreshRows => Content::U32s(&lists.fresh),
         Part::FreshVectors => Content::F32s(&lists.vectors),
         Part::Note => Content::Bytes(note),
+        Part::Columns => Content::Bytes(frozen.columns.bytes()),
+        Part::FreshColumns => Content::Bytes(&lists.columns),
     })
 }
 
@@ -111,9 +120,10 @@ pub(crate) fn write(
 ) -> std::io::Result<Saved> {
     let state = index.state.load_full();
     let frozen = &state.generation.frozen;
-    let (lists, note) = (Lists::of(&state), note(frozen.slots.rows()));
+    let (lists, note) = (Lists::of(&state)?, note(frozen.slots.rows()));
     let contents = contents(frozen, &lists, &note);
     let mut header = Header {
+        version: FLAT,
         stamp,
         space: index.space.clone(),
         nodes: frozen.nodes() as u64,

@@ -3,12 +3,16 @@
 
 use std::path::{Path, PathBuf};
 
-use bailiwick_ann::{AnnError, Filter, LiveIndex, Metric, Opened, Options, Row, Space};
+use bailiwick_ann::{
+    AnnError, Attributes, Filter, LiveIndex, Metric, Opened, Options, Predicate, Row, Space,
+};
 use sha2::{Digest, Sha256};
 
 /// Made by the last version that wrote such files: sixty rows, of which twenty share their vectors with others;
 /// row 3 removed, row 8 replaced and row 77 added since; tuned; noted the rows of its slots, a byte each.
 const VERSION_3: &[u8] = include_bytes!("data/version-3");
+/// The same by the last version without columns.
+const VERSION_4: &[u8] = include_bytes!("data/version-4");
 const HASH_BYTES: usize = 32;
 
 fn space() -> Space {
@@ -96,6 +100,37 @@ fn a_cut_and_a_flip_are_noticed_in_them_too() {
         let mut flipped = VERSION_3.to_vec();
         flipped[at] ^= 1 << (at % 8);
         for content in [&VERSION_3[..at], &flipped] {
+            let path = file(folder.path(), content);
+            assert!(opened(&path).iter().all(Result::is_err), "at {at}");
+        }
+    }
+}
+
+/// It is mapped as it lies, and takes columns like any other.
+#[test]
+fn a_file_without_columns_is_mapped_and_takes_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = VERSION_4.len() - HASH_BYTES;
+    let note = opened(&file(folder.path(), VERSION_4)).map(|opened| opened.unwrap().note);
+    assert!(note.iter().all(|note| note.len() == 60));
+    for opened in opened(&file(folder.path(), VERSION_4)) {
+        check(opened.unwrap(), &note[0]);
+    }
+    for opened in opened(&file(folder.path(), VERSION_4)) {
+        let index = opened.unwrap().index;
+        let red = Attributes::new().with_keyword("colour", "red");
+        index.upsert_with(5, &[1.0, 2.0, 3.0], &red).unwrap();
+        index.merge().unwrap();
+        let path = folder.path().join("newer");
+        index.save(&path, 0).unwrap();
+        let again = LiveIndex::map(&path, &space(), Options::default(), None).unwrap().index;
+        let rows = again.matching(&Predicate::is("colour", "red")).unwrap();
+        assert_eq!((again.len(), rows.iter().collect::<Vec<_>>()), (60, vec![5]));
+    }
+    for at in (0..at).step_by(7) {
+        let mut flipped = VERSION_4.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        for content in [&VERSION_4[..at], &flipped] {
             let path = file(folder.path(), content);
             assert!(opened(&path).iter().all(Result::is_err), "at {at}");
         }

@@ -7,11 +7,13 @@ use cpu_time::{ProcessTime, ThreadTime};
 use super::BenchError;
 use super::data::{Case, K, Set};
 use super::floor::Floor;
+use crate::attributes::Attributes;
 use crate::build::Plain;
 use crate::filter::Filter;
 use crate::live::{Hit, LiveIndex, Request};
 use crate::options::Options;
 use crate::plan::Plan;
+use crate::predicate::Predicate;
 use crate::space::Row;
 
 /// One run over all queries of a case.
@@ -58,6 +60,10 @@ pub(crate) enum Way {
     Batch,
     /// Query by query, made to go one way.
     Forced(Plan),
+    /// Query by query, the filter being a keyword.
+    Keyword,
+    /// Query by query, the filter being a number.
+    Number,
 }
 
 impl Ours {
@@ -72,12 +78,14 @@ impl Ours {
         let index = match kept {
             Some(path) if path.exists() => LiveIndex::open(path, &set.space, options, None)?.0,
             _ => {
-                let index = fill(set, options)?;
+                let index = fill(set, options, &|row| known(set, row))?;
                 kept.map(|path| index.save(path, 0)).transpose()?;
                 index
             }
         };
-        let bytes = index.bytes() as f64 / set.base.rows().max(1) as f64;
+        // The columns say of each row which filters accept it: no part of an index without them.
+        let columns = index.state.load().generation.frozen.columns.bytes().len();
+        let bytes = (index.bytes() - columns) as f64 / set.base.rows().max(1) as f64;
         let build_cpu_s = began.elapsed().as_secs_f64();
         let floor = Floor::of(&index.state.load().generation.frozen)?;
         Ok(Self { index, build_cpu_s, bytes, floor, way: Way::Planned })
@@ -105,11 +113,27 @@ impl Ours {
     }
 }
 
+/// The column whose keywords are the filters that accept a row.
+const FILTERS: &str = "filters";
+
+/// What is known of a row: by which of the set's filters it is accepted, once as keywords, once as a number each.
+fn known(set: &Set, row: Row) -> Attributes {
+    let filters = set.cases.iter().filter_map(|case| Some((&case.filter, case.rows.as_ref()?)));
+    filters.fold(Attributes::new(), |known, (name, rows)| {
+        let known = known.with_number(name, rows.contains(row).into());
+        if rows.contains(row) { known.with_keyword(FILTERS, name) } else { known }
+    })
+}
+
 /// An index of the whole set, merged.
-pub(crate) fn fill(set: &Set, options: Options) -> Result<LiveIndex, BenchError> {
+pub(crate) fn fill(
+    set: &Set,
+    options: Options,
+    known: &dyn Fn(Row) -> Attributes,
+) -> Result<LiveIndex, BenchError> {
     let index = LiveIndex::new(set.space.clone(), options)?;
     for (row, vector) in (0..).zip(set.base.iter()) {
-        index.upsert(row, vector)?;
+        index.upsert_with(row, vector, &known(row))?;
     }
     index.merge()?;
     Ok(index)
@@ -129,14 +153,21 @@ impl Engine for Ours {
     }
 
     fn pass(&mut self, set: &Set, case: usize, ef: usize) -> Result<Option<Pass>, BenchError> {
-        let Some(Case { rows, .. }) = set.cases.get(case) else { return Ok(None) };
+        let Some(Case { rows, filter: name, .. }) = set.cases.get(case) else { return Ok(None) };
+        let predicate = match self.way {
+            Way::Number => Predicate::between(name, 1, 1),
+            _ => Predicate::is(FILTERS, name),
+        };
         let prepared = rows.clone().map(|rows| self.index.prepare(rows));
         let filter = prepared.as_ref().map_or(Filter::All, Filter::Prepared);
         let plan = match self.way {
             Way::Planned => None,
             Way::Batch => return self.batch(set, case, ef, filter).map(Some),
+            Way::Keyword | Way::Number => None,
             Way::Forced(plan) => Some(plan),
         };
+        let by_columns = matches!(self.way, Way::Keyword | Way::Number);
+        let filter = if by_columns { Filter::Matching(&predicate) } else { filter };
         let mut pass = Pass::default();
         let began = ThreadTime::now();
         for query in set.asked(case) {
@@ -163,6 +194,8 @@ pub(crate) fn name_of(way: Way) -> String {
     match way {
         Way::Planned => "bailiwick".to_owned(),
         Way::Batch => "bailiwick batch".to_owned(),
+        Way::Keyword => "bailiwick keyword".to_owned(),
+        Way::Number => "bailiwick number".to_owned(),
         Way::Forced(plan) => format!("bailiwick {plan:?}").to_lowercase(),
     }
 }

@@ -112,13 +112,15 @@ fn first_round(
     Ok(())
 }
 
-/// Ours as it plans, all at once, and, under filters, made to go each way.
-const WAYS: [Way; 5] = [
+/// Ours as it plans, all at once, and, under filters, made to go each way, and asked by columns.
+const WAYS: [Way; 7] = [
     Way::Planned,
     Way::Batch,
     Way::Forced(Plan::Scan),
     Way::Forced(Plan::Through),
     Way::Forced(Plan::TwoHop),
+    Way::Keyword,
+    Way::Number,
 ];
 /// Of these, the ones that differ without a filter.
 const FREE_WAYS: usize = 2;

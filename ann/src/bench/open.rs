@@ -10,9 +10,11 @@ use serde::Serialize;
 use super::BenchError;
 use super::data::{K, Set};
 use super::engine::fill;
+use crate::attributes::Attributes;
 use crate::filter::Filter;
 use crate::live::LiveIndex;
 use crate::options::Options;
+use crate::space::Row;
 
 /// What to open.
 #[derive(Debug, Clone)]
@@ -27,6 +29,8 @@ pub struct OpenConfig {
     pub rounds: usize,
     /// Candidates that a search keeps.
     pub ef: usize,
+    /// Whether rows have attributes.
+    pub columns: bool,
     /// How the index is built.
     pub options: Options,
 }
@@ -138,8 +142,19 @@ fn write(set: &Set, config: &OpenConfig, progress: &dyn Fn(&str)) -> Result<f64,
     }
     progress("building");
     let options = Options { pending_max: config.rows, ..config.options.clone() };
-    let index = fill(set, options)?;
+    let known: fn(Row) -> Attributes =
+        if config.columns { some_attributes } else { |_| Attributes::new() };
+    let index = fill(set, options, &known)?;
     timed(|| index.save(path, 0)).map(|(_, ms)| ms)
+}
+
+/// One of a thousand keywords, one of twenty, and a number.
+fn some_attributes(row: Row) -> Attributes {
+    let mixed = row.wrapping_mul(0x9E37_79B1) >> 8;
+    Attributes::new()
+        .with_keyword("category", format!("category {}", mixed % 1000))
+        .with_keyword("language", format!("language {}", mixed % 20))
+        .with_number("published", mixed.into())
 }
 
 fn timed<T>(work: impl FnOnce() -> Result<T, crate::AnnError>) -> Result<(T, f64), BenchError> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use bailiwick_ann::{LiveIndex, Metric, Options, Space};
+use bailiwick_ann::{Attributes, LiveIndex, Metric, Options, Space};
 use bailiwick_proto::v1;
 use prost::Message as _;
 
@@ -32,9 +32,13 @@ fn index(path: &Path) {
     let space = Space::new("m1", 3, Metric::L2).expect("a space");
     let index = LiveIndex::new(space, Options { threads: 1, ..Options::default() });
     let index = index.expect("an index");
-    for row in 0..9 {
-        index.upsert(row, &[row as f32, 1.0, (row % 7) as f32]).expect("room");
-    }
+    let put = |row: u32| {
+        let known = Attributes::new().with_keyword("colour", "red");
+        let known = known.with_number("year", row.into());
+        index.upsert_with(row, &[row as f32, 1.0, (row % 7) as f32], &known).expect("room");
+    };
+    (0..9).for_each(put);
     index.merge().expect("a generation");
+    put(4);
     index.save(path, 12).expect("a file");
 }

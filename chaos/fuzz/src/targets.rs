@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use bailiwick_ann::{Filter, LiveIndex, Metric, Options, Space};
+use bailiwick_ann::{Filter, LiveIndex, Metric, Options, Predicate, Space};
 use bailiwick_core::ids::UnixMillis;
 use bailiwick_core::policy::PackFile;
 use bailiwick_net::token::{TokenMinter, TokenSettings, TokenVerifier};
@@ -126,6 +126,9 @@ fn index(bytes: &[u8]) {
         let mapped = LiveIndex::map(path, &space, options, None).map(|opened| opened.index);
         for index in [opened, mapped].into_iter().flatten() {
             let _ = index.search(&[1.0, 0.0, 0.0], 5, 10, Filter::All);
+            let red = Predicate::is("colour", "red");
+            let _ = index.search(&[1.0, 0.0, 0.0], 5, 10, &red);
+            let _ = index.matching(&Predicate::between("year", 2, 7));
         }
     });
 }

@@ -2,6 +2,7 @@
 //!
 //! Derived from the group's rows alone, so it can always be built anew.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bailiwick_ann::{AnnError, LiveIndex, Space};
@@ -162,6 +163,18 @@ impl ShelfView<'_> {
     /// The rows of a category.
     pub fn in_category(&self, category: &str) -> impl Iterator<Item = Row> + '_ {
         self.0.categories.get(category).into_iter().flatten().copied()
+    }
+
+    /// The rows of any of these categories, if they are not more than so many by the count of each category.
+    #[must_use]
+    pub fn in_categories<'a>(
+        &self,
+        categories: impl Iterator<Item = &'a str> + Clone,
+        most: usize,
+    ) -> Option<BTreeSet<Row>> {
+        let of = |category: &str| self.0.categories.get(category);
+        let count: usize = categories.clone().filter_map(of).map(BTreeSet::len).sum();
+        (count <= most).then(|| categories.filter_map(of).flatten().copied().collect())
     }
 
     /// All rows that are there.

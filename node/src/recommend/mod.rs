@@ -15,6 +15,7 @@ pub use popular::{Popularity, Released};
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bailiwick_core::ids::{ItemId, Jurisdiction, UnixMillis};
 use bailiwick_core::learning::{Blend, Draws};
@@ -59,6 +60,9 @@ fn weights(Blend { pooled, lists, .. }: Blend) -> [Weight; 14] {
 
 /// The newest items that are looked through for some that may be explored.
 const EXPLORED_NEWEST: usize = 2000;
+
+/// Where the categories that are asked for have at most one item in so many, indexes are told which these are.
+const LISTED_SHARE: usize = 8;
 
 /// What stands in for knowledge of the person, and gives way to it.
 const STAND_INS: [&str; 2] = [Popular::NAME, Editorial::NAME];
@@ -194,6 +198,7 @@ fn sources_of<'a>(
     pools: &Pools,
 ) -> Vec<Box<dyn Source + 'a>> {
     let interests = &request.history.interests;
+    let among = among(request, shelf);
     let mut sources: Vec<Box<dyn Source + 'a>> = vec![
         Box::new(Editorial { shelf }),
         Box::new(Popular { shelf, ranked: request.popular }),
@@ -201,7 +206,7 @@ fn sources_of<'a>(
         Box::new(Together::of(shelf, &pools.profile)),
     ];
     for pool in [&pools.profile, &pools.session, &pools.in_view] {
-        let near = pool.sources(shelf).into_iter();
+        let near = pool.sources(shelf, among.as_ref()).into_iter();
         sources.extend(near.map(|near| Box::new(near) as Box<dyn Source + 'a>));
     }
     for (name, pool) in [
@@ -215,6 +220,17 @@ fn sources_of<'a>(
         sources.push(Box::new(Category { shelf, category, popular: request.popular }));
     }
     sources
+}
+
+/// The rows of the categories that are asked for, where they are few: only these can pass the filters.
+fn among(request: &Request<'_>, shelf: &ShelfView<'_>) -> Option<Arc<[Row]>> {
+    let categories = &request.query.filter.category;
+    let rows = || {
+        let names = categories.iter().map(String::as_str);
+        shelf.in_categories(names, shelf.len() / LISTED_SHARE)
+    };
+    let rows = (!categories.is_empty()).then(rows).flatten();
+    rows.map(|rows| rows.into_iter().collect())
 }
 
 fn filters_of(request: &Request<'_>, shelf: &ShelfView<'_>) -> Vec<Box<dyn Filter>> {

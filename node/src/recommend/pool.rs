@@ -1,6 +1,8 @@
 //! Items that speak for others: what a person took, this session's items, the item in view.
 
-use bailiwick_ann::{AnnError, Filter, LiveIndex};
+use std::sync::Arc;
+
+use bailiwick_ann::{AnnError, Bitmap, Filter, LiveIndex};
 use bailiwick_core::ids::UnixMillis;
 use bailiwick_core::learning::Likeness;
 use bailiwick_core::policy::{Signal, SignalSet};
@@ -71,10 +73,16 @@ impl Pool {
     }
 
     /// The sources that it gives: by the model's vectors and, for what the model does not know, by the items'
-    /// own; by the items' own alone while no model is served.
-    pub(super) fn sources<'a>(&self, shelf: &'a ShelfView<'a>) -> Vec<Near<'a>> {
+    /// own; by the items' own alone while no model is served. Where the request leaves only few rows, `among` says
+    /// which, so that an index goes through these instead of asking all that it has.
+    pub(super) fn sources<'a>(
+        &self,
+        shelf: &'a ShelfView<'a>,
+        among: Option<&Arc<[Row]>>,
+    ) -> Vec<Near<'a>> {
         let [name, new] = self.names;
-        let near = |name, space| Near { name, pool: self.clone(), shelf, space };
+        let among = || among.map(Arc::clone);
+        let near = |name, space| Near { name, pool: self.clone(), shelf, space, among: among() };
         let own = |name| near(name, Space::Own(self.own_direction(shelf)));
         match shelf.model() {
             Some(model) => vec![near(name, self.learned(shelf, model)), own(new)],
@@ -126,6 +134,8 @@ pub(super) struct Near<'a> {
     pool: Pool,
     shelf: &'a ShelfView<'a>,
     space: Space<'a>,
+    /// No others than some of these are wanted, if they are few.
+    among: Option<Arc<[Row]>>,
 }
 
 impl Near<'_> {
@@ -150,15 +160,35 @@ impl Near<'_> {
         &self,
         index: &LiveIndex,
         direction: &[f32],
-        row_of: impl Fn(u32) -> Option<Row> + Sync,
         wanted: usize,
         keep: &dyn Fn(Row) -> bool,
     ) -> Result<Vec<Row>, SourceError> {
-        let keep = |number: u32| row_of(number).is_some_and(keep);
-        let hits = index.search(direction, wanted, wanted.max(index.ef()), Filter::Where(&keep));
+        let kept = |number: u32| self.row_of(number).is_some_and(keep);
+        let among = self.among.as_ref().map(|rows| self.numbers_of(rows, keep));
+        let filter = among.as_ref().map_or(Filter::Where(&kept), Filter::Rows);
+        let hits = index.search(direction, wanted, wanted.max(index.ef()), filter);
         let reason = |error: bailiwick_ann::AnnError| error.to_string();
         let hits = hits.map_err(|e| SourceError { source_name: self.name, reason: reason(e) })?;
-        Ok(hits.into_iter().filter_map(|hit| row_of(hit.row)).collect())
+        Ok(hits.into_iter().filter_map(|hit| self.row_of(hit.row)).collect())
+    }
+
+    /// What the space's index calls those of the rows that are kept.
+    fn numbers_of(&self, rows: &[Row], keep: &dyn Fn(Row) -> bool) -> Bitmap {
+        rows.iter().filter(|row| keep(**row)).filter_map(|row| self.number_of(*row)).collect()
+    }
+
+    fn number_of(&self, row: Row) -> Option<u32> {
+        match &self.space {
+            Space::Own(_) => Some(row).filter(|row| self.shelf.number(*row).is_none()),
+            Space::Learned(_) => self.shelf.number(row),
+        }
+    }
+
+    fn row_of(&self, number: u32) -> Option<Row> {
+        match &self.space {
+            Space::Own(_) => self.number_of(number),
+            Space::Learned(_) => self.shelf.numbered(number),
+        }
     }
 }
 
@@ -179,13 +209,11 @@ impl Source for Near<'_> {
         let shelf = self.shelf;
         let rows = match &self.space {
             Space::Learned(Some((likeness, model))) => {
-                let row_of = |number| shelf.numbered(number);
-                self.nearest(model.index(), likeness.direction(), row_of, wanted, keep)?
+                self.nearest(model.index(), likeness.direction(), wanted, keep)?
             }
             Space::Own(direction) => {
-                let unknown = |row: Row| Some(row).filter(|row| shelf.number(*row).is_none());
                 let index = shelf.index().filter(|_| !direction.is_empty());
-                let near = |index| self.nearest(index, direction, unknown, wanted, keep);
+                let near = |index| self.nearest(index, direction, wanted, keep);
                 index.map_or_else(|| Ok(Vec::new()), near)?
             }
             Space::Learned(None) => Vec::new(),

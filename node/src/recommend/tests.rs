@@ -61,6 +61,10 @@ fn lists() -> ItemLists {
 }
 
 fn serving() -> Catalogue {
+    serving_of(item)
+}
+
+fn serving_of(item: fn(u32) -> v1::Item) -> Catalogue {
     let catalogue = Catalogue::alone(None, (0..ITEMS).map(item).collect());
     let order = ItemOrder::new((0..ITEMS).map(name).collect());
     let served = ServedModel::build(vec![1], ModelFile::new(order, model())).unwrap();
@@ -86,7 +90,9 @@ fn ranked(shelf: &ShelfView<'_>, history: &History, scorer: &LinearScorer) -> Ra
     };
     let pool = Pool::profile(shelf, history, UnixMillis(0));
     let mut sources: Vec<Box<dyn Source>> = vec![Box::new(Together::of(shelf, &pool))];
-    sources.extend(pool.sources(shelf).into_iter().map(|near| Box::new(near) as Box<dyn Source>));
+    sources.extend(
+        pool.sources(shelf, None).into_iter().map(|near| Box::new(near) as Box<dyn Source>),
+    );
     let filters: [Box<dyn Filter>; 1] =
         [Box::new(Excluded { reason: "seen", rows: history.seen(shelf) })];
     rank(&rules, &sources, &filters, scorer, shelf)
@@ -139,6 +145,30 @@ fn who_is_not_known_is_told_nothing_by_the_model() {
         let ranking = ranked(&shelf, &history, &scorer(Blend::DEFAULT, 0));
         assert_eq!((ranking.items.len(), ranking.faults), (0, vec![]));
     }
+}
+
+/// Where few rows are in the categories that are asked for, an index goes through these: the same are found, and
+/// what a filter drops is not.
+#[test]
+fn a_category_of_few_is_gone_through_and_the_same_are_found() {
+    let of = |number: u32| v1::Item { category: vec![format!("c{}", number % 20)], ..item(number) };
+    let catalogue = serving_of(of);
+    let shelf = catalogue.view();
+    let asked = || ["c3", "c7", "none"].into_iter();
+    assert!(shelf.in_categories(asked(), 39).is_none());
+    let rows = shelf.in_categories(asked(), 40).unwrap();
+    assert_eq!(rows.len(), 40);
+    let among: Arc<[Row]> = rows.iter().copied().collect();
+    let pool = Pool::profile(&shelf, &liked(&[3, 80]), UnixMillis(0));
+    let keep = |row: Row| rows.contains(&row) && !row.is_multiple_of(3);
+    let found = |among| -> Vec<(Row, f32)> {
+        let sources = pool.sources(&shelf, among);
+        let found = sources.iter().flat_map(|source| source.candidates(100, &keep).unwrap());
+        found.map(|(row, part)| (row, part.score)).collect()
+    };
+    let listed = found(Some(&among));
+    assert!(listed.len() > 20);
+    assert_eq!(listed, found(None));
 }
 
 /// 10^5 events: the newest speak, all of them stay seen, and the list is as long as ever.
