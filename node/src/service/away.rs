@@ -7,7 +7,9 @@ use bailiwick_core::kind::Kind;
 use bailiwick_net::{Answer, AnySender, FrameReceiver, Lane, LaneKind, Mesh, Peer};
 use bailiwick_proto::export::Exportable;
 use bailiwick_proto::failure::Failure;
-use bailiwick_proto::peer::{ReceiptAnswer, ReceiptRequest, SliceNotice, SliceNoticeAnswer};
+use bailiwick_proto::peer::{
+    ErasureRequest, ReceiptAnswer, ReceiptRequest, SliceNotice, SliceNoticeAnswer,
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use prost::Message as _;
@@ -23,13 +25,17 @@ const RECEIPT: u8 = 1;
 const SLICE: u8 = 2;
 /// How a node's groups are.
 const STATUS: u8 = 3;
+// Lanes 4 to 8, 10 and 11 are learning's, lane 9 is the item index's.
+/// How far a member is with an erasure.
+const ERASURE: u8 = 12;
 
 const RECEIPT_LANE: LaneKind = LaneKind::Custom(RECEIPT);
 const SLICE_LANE: LaneKind = LaneKind::Custom(SLICE);
 pub(super) const STATUS_LANE: LaneKind = LaneKind::Custom(STATUS);
+pub(super) const ERASURE_LANE: LaneKind = LaneKind::Custom(ERASURE);
 
 /// Version of these messages.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// How nodes of other domains are asked.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +131,10 @@ impl State {
                 // The domain is the one in the sender's certificate, not one that it names.
                 self.note_slice(&notice.token, from.domain()).await?;
                 Ok(Answer::wide(&SliceNoticeAnswer {}))
+            }
+            ERASURE => {
+                let request = ErasureRequest::decode(body).map_err(|e| unreadable(&e))?;
+                Ok(Answer::wide(&self.own_erasure(&request)?))
             }
             STATUS => Ok(Answer::wide(&self.own_status())),
             other => self.learning.answer(from, other, &body).await.unwrap_or_else(|| {

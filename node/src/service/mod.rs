@@ -5,6 +5,7 @@ mod caller;
 mod chance;
 mod cluster;
 mod decided;
+mod erasure;
 mod events;
 mod items;
 mod known;
@@ -15,6 +16,7 @@ mod person;
 mod recommend;
 mod rpc;
 mod state;
+mod stores;
 
 pub use away::Away;
 pub use law::Law;

@@ -15,7 +15,7 @@ use crate::files::{Exchange, Folder};
 use crate::generations::{Counts, Generations};
 use crate::learning::checkpoint::Checkpoints;
 use crate::learning::model::Models;
-use crate::learning::{Learner, Offers, Rows};
+use crate::learning::{Learner, ListsMade, Offers, Rows};
 use crate::receipt::{ReceiptKeys, ReceiptSigner};
 use crate::recommend::Popularity as DomainPopularity;
 use crate::revision::RevisionKeys;
@@ -80,6 +80,7 @@ impl Opening<'_> {
             offers: Offers::default(),
             tally: Arc::default(),
             schedule: self.config.learning,
+            lists_made: ListsMade::default(),
         })
     }
 

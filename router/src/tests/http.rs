@@ -77,7 +77,8 @@ async fn who_may_ask_is_decided_before_anything_else() {
 
 /// Guardians have a person's controls; one item is shown to any token.
 fn path_is_open(operation: Operation) -> bool {
-    operation.path().starts_with("/v1/me/") || operation == Operation::GetItem
+    let own = ["/v1/me", "/v1/erasures/"].iter().any(|start| operation.path().starts_with(start));
+    own || operation == Operation::GetItem
 }
 
 fn names_a_scope(found: &Value) -> bool {
@@ -91,6 +92,19 @@ async fn a_guardian_consents_for_a_child() {
     let body = r#"{"consent": "parental"}"#;
     let headers = [("authorization", bearer.as_str())];
     assert_eq!(rig.send("PUT", "/v1/me/consent", &headers, body).await.0, 200);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn an_erasure_is_accepted_and_can_be_asked_about() {
+    let rig = rig("eu", "EU-DE").await;
+    let id = "0123456789abcdef0123456789abcdef";
+    let (status, headers, found) = rig.send_as(("EU-DE", "person"), ("DELETE", "/v1/me"), "").await;
+    assert_eq!((status, found["id"].as_str()), (202, Some(id)));
+    let place = headers["location"].to_str().unwrap().to_owned();
+    let (status, _, found) = rig.send_as(("EU-DE", "person"), ("GET", &place), "").await;
+    assert_eq!((status, found["id"].as_str()), (200, Some(id)));
+    check(&rig, ("GET", "/v1/erasures/0123"), "", (400, "id", "hexadecimal")).await;
     rig.end().await;
 }
 
