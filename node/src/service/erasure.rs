@@ -63,10 +63,14 @@ impl State {
         };
         let asked = if caller.asked.0 == 0 { (self.clock)() } else { caller.asked };
         let log_index = self.erase_rows(&home, &erase, asked).await?;
+        let (group, reader) = (home.household.group.id(), home.household.group.reader());
+        if let Some(erasure) = users::read::erasure(reader, &erase.receipt)? {
+            self.erase_slices(group, erase.receipt, &erasure, caller.token.as_ref());
+        }
         Ok(v1::ErasureReceipt {
             id: id.to_string(),
             asked_at: moment(asked).unwrap_or_default(),
-            revision: self.revision(home.household.group.id(), log_index),
+            revision: self.revision(group, log_index),
         })
     }
 
@@ -115,6 +119,8 @@ impl State {
         let id = ReceiptId(validate::erasure_id(&call.request.unwrap_or_default().id)?);
         let home = self.home_of(&caller)?;
         let erasure = self.erasure_of(&home, &id).await?;
+        let group = home.household.group.id();
+        self.erase_slices(group, id.hash(), &erasure, caller.token.as_ref());
         let members = self.members_told(home.household, &erasure).await;
         let slices: Vec<_> = erasure.slices.iter().map(slice_told).collect();
         let over = |store: &v1::StoreErasure| store.done || store.kept.is_some();

@@ -15,6 +15,7 @@ mod people;
 mod person;
 mod recommend;
 mod rpc;
+mod slices;
 mod state;
 mod stores;
 
@@ -22,4 +23,5 @@ pub use away::Away;
 pub use law::Law;
 pub use people::{Household, People};
 pub use rpc::NodeService;
+pub use slices::Errands;
 pub use state::{State, Timing};

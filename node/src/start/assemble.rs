@@ -21,7 +21,7 @@ use crate::recommend::Popularity as DomainPopularity;
 use crate::revision::RevisionKeys;
 use crate::seal::{Entropy, Secret};
 use crate::seams::Seams;
-use crate::service::{Away, Household, Law, People, State, Timing};
+use crate::service::{Away, Errands, Household, Law, People, State, Timing};
 use crate::users::{Builder, Popularity, Vault};
 
 impl Opening<'_> {
@@ -135,6 +135,7 @@ impl Opening<'_> {
             revisions,
             decisions,
             buffer: Arc::new(buffer),
+            errands: Errands::default(),
             timing,
             clock,
             entropy,
