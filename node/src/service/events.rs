@@ -273,6 +273,7 @@ impl State {
         let batch = Batch {
             person: incoming.key,
             received: (self.clock)(),
+            asked: incoming.asked,
             facts: incoming.facts,
             events: incoming.events,
         };
@@ -318,7 +319,7 @@ impl State {
             return Ok(Delivery::NotYet);
         }
         let decision = decide_under(&law, &asking);
-        let Batch { person: key, received: asked, events, facts } = batch;
+        let Batch { person: key, asked, events, facts, .. } = batch;
         let incoming = Incoming { key, household, events, facts, asked };
         let counting = Counting::of(&decision);
         let stored = match &decision.event_store {

@@ -135,7 +135,7 @@ fn record(
 ) -> Result<Applied, Stop> {
     let read = linked::read(events, now)?;
     let sent = read.len();
-    let living = linked::living(draft, past, read, asked);
+    let living = linked::living(draft, past, read, asked)?;
     let over = u32::try_from(sent.saturating_sub(living.len())).unwrap_or(u32::MAX);
     // Nobody begins anew by what they did in a life that is over.
     if living.is_empty() && over > 0 {

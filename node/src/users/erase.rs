@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use bailiwick_core::ids::{DomainId, UnixMillis};
+use bailiwick_core::limits;
 use bailiwick_proto::store::{
     ConsentRow, ErasePerson, ErasedLearning, ErasureRow, EventRow, FactsRow, NoteErased,
     ProfileRow, SliceErasure, SlicesRow,
@@ -47,8 +48,10 @@ pub(super) fn apply(
         return Ok(Applied::default());
     }
     let marks = change.marks.as_ref().ok_or_else(|| Refused::malformed("there is no key"))?;
-    // As with consent: an edge whose clock is ahead must not shut out what others are asked after it.
-    let asked = if change.asked_ms == 0 { now } else { now.min(UnixMillis(change.asked_ms)) };
+    // As with consent, an edge whose clock is ahead must not shut out for long what others are asked after it. But what
+    // this edge was asked before must not pass because the leader's clock is behind, as far as clocks may differ.
+    let latest = now.plus(limits::CLOCK_SKEW_MS_MAX);
+    let asked = if change.asked_ms == 0 { now } else { latest.min(UnixMillis(change.asked_ms)) };
     let before = Past::open(draft.vault, &person, draft.get_plain(&tombstone_key(&person))?, now)?;
     before.heeds(asked)?;
     let life = draft.log_index();

@@ -159,7 +159,8 @@ fn what_is_of_before_comes_too_late() {
     assert_eq!(past(&mut replica, &[at("1", 80)], 80), (0, 1), "its id was erased");
     assert_eq!(past(&mut replica, &[at("new", 80)], 49), (0, 1), "it was sent before");
     assert!(of_kind(&replica, RowKind::Key).is_empty(), "nobody began anew by any of it");
-    assert_eq!(past(&mut replica, &[at("1", 80), at("new", 80), at("old", 59)], 80), (1, 2));
+    assert_eq!(past(&mut replica, &[at("new", 80)], 80), (0, 1), "it was refused, and is known");
+    assert_eq!(past(&mut replica, &[at("1", 80), at("newer", 80), at("old", 59)], 80), (1, 2));
 
     let (reader, key) = (replica.reader(), person("p0"));
     let granted = ConsentPatch { consent: Some(Consent::Granted), ..ConsentPatch::default() };

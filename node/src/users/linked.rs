@@ -33,17 +33,20 @@ pub(super) fn read(events: &LinkedEvents, now: UnixMillis) -> Result<Vec<NewEven
     events.events.iter().map(|row| NewEvent::of(row).map(clamped)).collect()
 }
 
-/// Leaves out what belongs to a life that was erased: all of it, if it was asked for in that life.
+/// Leaves out what belongs to a life that was erased: all of it, if it was asked for in that life. What is left out is
+/// marked, so that it is known when it is sent again.
 pub(super) fn living(
-    draft: &Draft<'_, '_>,
+    draft: &mut Draft<'_, '_>,
     past: &Past,
     events: Vec<NewEvent>,
     asked: UnixMillis,
-) -> Vec<NewEvent> {
-    if past.was_over_since(asked) {
-        return Vec::new();
-    }
-    events.into_iter().filter(|event| !past.holds(event, |key| draft.has(key))).collect()
+) -> Result<Vec<NewEvent>, Stop> {
+    let late = past.was_over_since(asked);
+    let over = |event: &NewEvent| late || past.holds(event, |key| draft.has(key));
+    let (over, living): (Vec<_>, Vec<_>) = events.into_iter().partition(over);
+    let marks = over.iter().filter_map(|event| past.mark(event));
+    marks.into_iter().try_for_each(|mark| draft.put(mark, Vec::new()))?;
+    Ok(living)
 }
 
 /// Records events; an id that is there already counts as a duplicate and changes nothing.

@@ -69,11 +69,14 @@ impl Past {
     /// Whether an event belongs to a life that is over; `has` looks for a row.
     pub(super) fn holds(&self, event: &NewEvent, has: impl Fn(&[u8]) -> bool) -> bool {
         let Some(row) = &self.row else { return false };
-        let marked = || {
-            let (key, day) = self.marks.as_ref().zip(marked_day(row))?;
-            Some(has(&erased_mark(key, day, &event.id)))
-        };
-        event.at.0 <= row.erased_ms || marked().unwrap_or_default()
+        event.at.0 <= row.erased_ms || self.mark(event).is_some_and(|mark| has(&mark))
+    }
+
+    /// The key of the mark by which an event of a life that is over is known again; none while there is no such life,
+    /// or when nothing waits any more to be sent again.
+    pub(super) fn mark(&self, event: &NewEvent) -> Option<Vec<u8>> {
+        let day = marked_day(self.row.as_ref()?)?;
+        self.marks.as_ref().map(|key| erased_mark(key, day, &event.id))
     }
 }
 
