@@ -64,7 +64,7 @@ async fn who_may_ask_is_decided_before_anything_else() {
     assert_eq!(anonymous(list, &[("authorization", "Bearer x")]).await.0, 401);
     assert_eq!(anonymous(list, &[("authorization", "Basic x")]).await.0, 401);
     for operation in Operation::ALL.into_iter().filter(|op| *op != Operation::Recommend) {
-        let path = operation.path().replace("{item}", "1").replace("{pack}", "EU");
+        let path = real(operation.path());
         let call = (operation.method().as_str().to_owned(), path);
         let found = anonymous((&call.0, &call.1), &[]).await;
         assert_eq!(found, (401, "unauthenticated".into()), "{operation:?}");
@@ -73,6 +73,11 @@ async fn who_may_ask_is_decided_before_anything_else() {
         assert!(open || status == 403 && names_a_scope(&found), "{operation:?} {status} {found}");
     }
     rig.end().await;
+}
+
+/// A path with its variable parts filled in.
+fn real(path: &str) -> String {
+    path.replace("{item}", "1").replace("{pack}", "EU").replace("{id}", &"0".repeat(32))
 }
 
 /// Guardians have a person's controls; one item is shown to any token.
@@ -172,7 +177,7 @@ async fn the_document_and_the_routes_are_one() {
     assert_eq!((status, &headers["content-type"]), (200, &"application/json".parse().unwrap()));
     assert_eq!(document["openapi"], "3.1.0");
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let real = path.replace("{item}", "1").replace("{pack}", "EU");
+        let real = real(path);
         for method in ["GET", "PUT", "POST", "DELETE", "PATCH"] {
             let (status, _, found) = rig.send(method, &real, &[], "").await;
             let described = methods.get(method.to_lowercase()).is_some();
