@@ -104,6 +104,12 @@ impl EventBuffer {
         self.held().waiting()
     }
 
+    /// When the oldest of what waits was taken.
+    #[must_use]
+    pub fn oldest(&self) -> Option<UnixMillis> {
+        self.held().oldest()
+    }
+
     /// Stores a batch for the group of `vault`; when this returns, it outlives the process and the
     /// power. Blocks on the disk: call it where blocking is allowed.
     ///

@@ -251,6 +251,32 @@ pub fn item_id(text: &str) -> Checked<ItemId> {
     id("item", text)
 }
 
+/// Checks the id of an erasure's receipt: 32 hexadecimal digits in lower case.
+///
+/// # Errors
+/// An invalid [`Failure`] that names `id`.
+pub fn erasure_id(text: &str) -> Checked<[u8; 16]> {
+    let bad = || Failure::invalid("id", "id is not 32 hexadecimal digits in lower case");
+    let digits: Vec<u8> = text.bytes().filter_map(hex_digit).collect();
+    let digits: [u8; 32] = digits.try_into().map_err(|_| bad())?;
+    if text.len() != digits.len() {
+        return Err(bad());
+    }
+    let mut id = [0; 16];
+    for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = pair.iter().fold(0, |byte, digit| byte << 4 | digit);
+    }
+    Ok(id)
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
 /// Checks a pack's name.
 ///
 /// # Errors

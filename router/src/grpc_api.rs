@@ -179,6 +179,16 @@ impl Person for Api {
         let visit = visit(&request)?;
         Ok(Response::new(self.0.export(&visit).await?))
     }
+
+    async fn erase(&self, request: Request<v1::EraseRequest>) -> Answered<v1::ErasureReceipt> {
+        let visit = visit(&request)?;
+        Ok(Response::new(self.0.erase(&visit).await?))
+    }
+
+    async fn get_erasure(&self, request: Request<v1::GetErasureRequest>) -> Answered<v1::Erasure> {
+        let visit = visit(&request)?;
+        Ok(Response::new(self.0.get_erasure(&visit, request.into_inner()).await?))
+    }
 }
 
 #[tonic::async_trait]

@@ -12,7 +12,7 @@ use bailiwick_core::limits;
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::{v1, validate};
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderValue, LOCATION};
 use http::request::Parts;
 use http::{HeaderName, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -104,6 +104,16 @@ fn recorded(answer: &v1::RecordEventsResponse) -> Answer {
     Ok(response)
 }
 
+/// What goes on after the answer, and where it can be asked how far it is.
+fn accepted(receipt: &v1::ErasureReceipt) -> Answer {
+    let mut response = message(receipt)?;
+    *response.status_mut() = StatusCode::ACCEPTED;
+    if let Ok(place) = HeaderValue::from_str(&format!("/v1/erasures/{}", receipt.id)) {
+        response.headers_mut().insert(LOCATION, place);
+    }
+    Ok(response)
+}
+
 async fn perform(edge: &Edge, visit: &Visit, parts: &mut Parts, body: Body) -> Answer {
     let operation = visit.operation;
     let query = Query::of(parts, operation)?;
@@ -127,6 +137,10 @@ async fn perform(edge: &Edge, visit: &Visit, parts: &mut Parts, body: Body) -> A
         }
         Operation::PutInterests => message(&edge.put_interests(visit, read(&text)?).await?),
         Operation::Export => message(&edge.export(visit).await?),
+        Operation::Erase => accepted(&edge.erase(visit).await?),
+        Operation::GetErasure => {
+            message(&edge.get_erasure(visit, v1::GetErasureRequest { id: path? }).await?)
+        }
         // Its body was taken above.
         Operation::PutItems => Err(Failure::new(Kind::Broken, "an upload without lines").into()),
         Operation::GetItem => {

@@ -87,6 +87,8 @@ fn answer(operation: Operation, schemas: &mut SchemaGenerator) -> Value {
         Operation::GetConsent | Operation::PutConsent => refer::<v1::Consent>(schemas),
         Operation::GetInterests | Operation::PutInterests => refer::<v1::Interests>(schemas),
         Operation::Export => refer::<v1::ExportResponse>(schemas),
+        Operation::Erase => refer::<v1::ErasureReceipt>(schemas),
+        Operation::GetErasure => refer::<v1::Erasure>(schemas),
         Operation::PutItems => refer::<v1::PutItemsResponse>(schemas),
         Operation::GetItem => refer::<v1::Item>(schemas),
         Operation::DeleteItem => refer::<v1::DeleteItemResponse>(schemas),
@@ -103,8 +105,9 @@ fn answer(operation: Operation, schemas: &mut SchemaGenerator) -> Value {
 fn responses(operation: Operation, schemas: &mut SchemaGenerator) -> Value {
     let schema = answer(operation, schemas);
     let error = refer::<ErrorBody>(schemas);
+    let status = if operation == Operation::Erase { "202" } else { "200" };
     let mut found = json!({
-        "200": { "description": "The answer.", "content": { "application/json": { "schema": schema } } },
+        status: { "description": "The answer.", "content": { "application/json": { "schema": schema } } },
         "default": { "description": "A failure.", "content": { "application/json": { "schema": error } } },
     });
     let elsewhere =

@@ -22,6 +22,10 @@ pub enum Operation {
     PutInterests,
     /// Everything kept of the person.
     Export,
+    /// Erasing all of it.
+    Erase,
+    /// What became of an erasure.
+    GetErasure,
     /// Uploading items.
     PutItems,
     /// Reading one item.
@@ -81,7 +85,7 @@ pub(crate) enum Class {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Recommend,
         Self::RecordEvents,
         Self::GetConsent,
@@ -89,6 +93,8 @@ impl Operation {
         Self::GetInterests,
         Self::PutInterests,
         Self::Export,
+        Self::Erase,
+        Self::GetErasure,
         Self::PutItems,
         Self::GetItem,
         Self::DeleteItem,
@@ -118,6 +124,8 @@ impl Operation {
                 (M::PUT, "/v1/me/interests", "Person/PutInterests", "put_interests")
             }
             Self::Export => (M::GET, "/v1/me/export", "Person/Export", "export"),
+            Self::Erase => (M::DELETE, "/v1/me", "Person/Erase", "erase"),
+            Self::GetErasure => (M::GET, "/v1/erasures/{id}", "Person/GetErasure", "get_erasure"),
             Self::PutItems => (M::PUT, "/v1/items", "Items/Put", "put_items"),
             Self::GetItem => (M::GET, "/v1/items/{item}", "Items/Get", "get_item"),
             Self::DeleteItem => (M::DELETE, "/v1/items/{item}", "Items/Delete", "delete_item"),
@@ -166,7 +174,9 @@ impl Operation {
             | Self::PutConsent
             | Self::GetInterests
             | Self::PutInterests
-            | Self::Export => Access::Scoped(&[Scope::Person, Scope::Guardian]),
+            | Self::Export
+            | Self::Erase
+            | Self::GetErasure => Access::Scoped(&[Scope::Person, Scope::Guardian]),
             Self::PutItems | Self::DeleteItem => Access::Scoped(&[Scope::ItemsWrite]),
             Self::GetItem => Access::Token,
             Self::ListPolicies | Self::GetPolicy => Access::Scoped(&[Scope::PolicyRead]),
@@ -186,7 +196,9 @@ impl Operation {
             | Self::PutConsent
             | Self::GetInterests
             | Self::PutInterests
-            | Self::Export => Class::Controls,
+            | Self::Export
+            | Self::Erase
+            | Self::GetErasure => Class::Controls,
             _ => Class::Shared,
         }
     }
@@ -222,6 +234,10 @@ impl Operation {
     /// How long it may take where the caller does not say, given the router's own default.
     pub(crate) fn patience(self, default: Duration) -> Duration {
         match self {
+            // All members are asked how far they are.
+            Self::GetErasure => default.max(Duration::from_secs(5)),
+            // So much may go at once.
+            Self::Erase => default.max(Duration::from_secs(10)),
             Self::PutItems | Self::Export => default.max(Duration::from_secs(30)),
             // The leader of the control group may be far away, and all nodes are asked what they serve.
             Self::StartLearning | Self::LearningStatus | Self::RollBackModel => {

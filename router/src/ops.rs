@@ -127,6 +127,24 @@ impl Edge {
         self.ask(visit, Effect::Read, call).await
     }
 
+    pub(crate) async fn erase(&self, visit: &Visit) -> Answer<v1::ErasureReceipt> {
+        let call = calling!(erase, |caller| edge::EraseCall { caller: Some(caller) });
+        self.ask(visit, Effect::Write, call).await
+    }
+
+    pub(crate) async fn get_erasure(
+        &self,
+        visit: &Visit,
+        request: v1::GetErasureRequest,
+    ) -> Answer<v1::Erasure> {
+        validate::erasure_id(&request.id)?;
+        let call = calling!(get_erasure, |caller| edge::GetErasureCall {
+            caller: Some(caller),
+            request: Some(request.clone()),
+        });
+        self.ask(visit, Effect::Read, call).await
+    }
+
     pub(crate) async fn get_item(
         &self,
         visit: &Visit,

@@ -124,6 +124,45 @@ async fn bring_back(cluster: &Cluster, node: &str) {
     println!("{node} is ready {:.2} s after its start", took.as_secs_f64());
 }
 
+/// Erased stays erased: the leader that took it is killed, and what was sent before is sent again to whoever leads then.
+#[tokio::test]
+#[ignore = "kills processes: run in release, alone"]
+async fn a_killed_leader_brings_nobody_back() {
+    let (_turn, cluster) = whole_cluster().await;
+    let (person, consent) = german(cluster, "erased-1").await;
+    let group = group_of(consent.revision.as_deref());
+    acknowledged(&person, "before").await;
+    let ask = async |method: http::Method, path: &str| {
+        person.at("eu").send(method, path, bytes::Bytes::new()).await.map_err(|e| e.to_string())
+    };
+    let (receipt, _) = eventually("the erasure is accepted", LONG, || async {
+        let raw = ask(http::Method::DELETE, "/v1/me").await?;
+        match raw.status.as_u16() {
+            202 => Ok(serde_json::from_slice::<v1::ErasureReceipt>(&raw.body).unwrap()),
+            other => Err(format!("{other}: {:?}", raw.body)),
+        }
+    })
+    .await;
+    let (old, _) = lose_leader(cluster, &group).await;
+    let (person, _) = german(cluster, "erased-1").await;
+    acknowledged(&person, "before").await;
+    bring_back(cluster, &old).await;
+    let path = format!("/v1/erasures/{}", receipt.id);
+    let everywhere = || async {
+        let raw = ask(http::Method::GET, &path).await?;
+        let found: v1::Erasure =
+            bailiwick::client::read(&raw).map_err(|error| error.to_string())?;
+        let over = |member: &v1::MemberErasure| {
+            let gone = |store: &&v1::StoreErasure| ["rows", "keys"].contains(&&*store.store);
+            member.reachable && member.stores.iter().filter(gone).all(|store| store.done)
+        };
+        if found.members.iter().all(over) { Ok(found) } else { Err(format!("{found:?}")) }
+    };
+    let (told, _) = eventually("every member has erased", LONG, everywhere).await;
+    assert_eq!(told.members.len(), cluster.nodes_of("eu").len());
+    assert_eq!(kept(&person).await.unwrap(), BTreeMap::new(), "it came back");
+}
+
 #[tokio::test]
 #[ignore = "kills processes and holds them against times: run in release, alone"]
 async fn a_killed_leader_costs_no_acknowledged_event() {

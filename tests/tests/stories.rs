@@ -305,6 +305,7 @@ async fn events_and_controls_abroad_are_sent_home() {
         (Method::GET, "/v1/me/consent", ""),
         (Method::GET, "/v1/me/interests", ""),
         (Method::GET, "/v1/me/export", ""),
+        (Method::DELETE, "/v1/me", ""),
         // The body is not looked at.
         (Method::POST, "/v1/events", "{"),
     ] {

@@ -2,6 +2,7 @@
 
 pub mod consent_is_fresh;
 pub mod counted_once;
+pub mod erased_stays;
 pub mod lawful;
 pub mod placement;
 pub mod replicas_agree;

@@ -1,8 +1,9 @@
 //! Who acts in a simulation: people at home in Germany, one who changes their mind, and an operator who
 //! stocks the catalogue. What they were told goes to the ledger and to the histories.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bailiwick_proto::v1;
@@ -27,6 +28,8 @@ use crate::sim::checks::{filters, floors};
 pub const STEADY: [&str; 3] = ["ada", "ben", "cleo"];
 /// One who changes their mind.
 pub const FICKLE: &str = "finn";
+/// One who is erased, and comes back, again and again.
+pub const ERASED: &str = "ella";
 /// Whose interests are a register.
 pub const REGISTERS: [&str; 2] = ["ida", "jan"];
 /// Where they are at home.
@@ -58,6 +61,8 @@ pub struct People {
     trace: Trace,
     seed: u64,
     next: Arc<AtomicU64>,
+    /// Events that were sent before an erasure.
+    gone: Arc<Mutex<BTreeSet<String>>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -71,7 +76,7 @@ impl Clients {
 }
 
 fn clients(world: &World) -> Result<Clients, SimError> {
-    let people = STEADY.iter().chain([&FICKLE]).chain(&REGISTERS);
+    let people = STEADY.iter().chain([&FICKLE, &ERASED]).chain(&REGISTERS);
     let everybody = people.map(|name| (*name, PERSON)).chain([("operator", OPERATOR)]);
     let mut clients = Vec::new();
     for (name, scopes) in everybody {
@@ -109,6 +114,7 @@ impl People {
             trace: world.trace.clone(),
             seed: world.seed,
             next: Arc::default(),
+            gone: Arc::default(),
             stop: Arc::default(),
         })
     }
@@ -190,7 +196,8 @@ impl People {
         let twice = REGISTERS.iter().flat_map(|person| [(*person, 1), (*person, 2)]);
         let registers = join_all(twice.map(|(person, hand)| self.declare(person, hand)));
         let stocking = join_all(["eu", "us"].map(|at| self.restock(at)));
-        join(join(steady, registers), join(stocking, self.change_mind())).await;
+        let minds = join(self.change_mind(), self.come_and_go());
+        join(join(steady, registers), join(stocking, minds)).await;
     }
 
     /// Sends events, some of them again, and asks for slates, at home and abroad.
@@ -270,6 +277,60 @@ impl People {
             sleep(KNOWN_AFTER).await;
             self.is_known(choice).await;
         }
+    }
+
+    /// Consents, does something, is erased, and sends some of it again.
+    async fn come_and_go(&self) {
+        let mut dice = self.dice(ERASED);
+        while self.goes_on() {
+            let granted = json!({ "consent": "granted" });
+            self.until_taken(Method::PUT, "/v1/me/consent", &granted, &mut dice).await;
+            let (mut sent, mut stored) = (BTreeSet::new(), Vec::new());
+            for _ in 0..dice.random_range(1..5) {
+                let id = format!("{MARK}{}", self.number());
+                sent.insert(id.clone());
+                let item = on_shelf(dice.random_range(1..=SHELF));
+                let body = json!({ "events": [{ "id": id, "item": item, "kind": "like" }] });
+                let answer = self.send((ERASED, "eu"), Method::POST, "/v1/events", &body).await;
+                let said = answer.and_then(|answer| answer.read::<v1::RecordEventsResponse>());
+                // What was never stored may be sent as something new.
+                if said.is_some_and(|said| said.accepted == 1 && said.stored == "linked@eu") {
+                    stored.push(body);
+                }
+                sleep(Duration::from_millis(dice.random_range(THINKS_MS))).await;
+            }
+            if !self.until_taken(Method::DELETE, "/v1/me", &Value::Null, &mut dice).await {
+                return;
+            }
+            self.gone.lock().unwrap_or_else(PoisonError::into_inner).append(&mut sent);
+            for body in stored.iter().filter(|_| dice.random_ratio(1, 2)) {
+                self.send((ERASED, "eu"), Method::POST, "/v1/events", body).await;
+            }
+        }
+    }
+
+    /// Sends until it is taken; whether it was.
+    async fn until_taken(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+        dice: &mut ChaCha8Rng,
+    ) -> bool {
+        while self.goes_on() {
+            let answer = self.send((ERASED, "eu"), method.clone(), path, body).await;
+            if answer.is_some_and(|answer| answer.status.is_success()) {
+                return true;
+            }
+            sleep(Duration::from_millis(dice.random_range(THINKS_MS))).await;
+        }
+        false
+    }
+
+    /// What was sent before an erasure that was acknowledged.
+    #[must_use]
+    pub fn gone(&self) -> BTreeSet<String> {
+        self.gone.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn is_known(&self, choice: &str) {

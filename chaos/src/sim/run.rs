@@ -7,7 +7,7 @@ use futures::future::join;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::checks::{events, heals, linearizable, pinned};
+use super::checks::{erased, events, heals, linearizable, pinned};
 use super::faults::{Faults, fair};
 use super::observe::{Finding, Observer};
 use super::people::{FICKLE, ITEMS, People, REFUSED, REGISTERS, STEADY};
@@ -159,6 +159,7 @@ async fn look(world: &World, people: &People) -> Checked {
     sleep(SETTLES).await;
     let entries = people.ledger.entries().clone();
     found.extend(events::check(people, &entries).await);
+    found.extend(erased::check(people).await);
     found.extend(last_reads(people).await);
     let histories = people.histories.take();
     let wrong = linearizable::check(&histories);

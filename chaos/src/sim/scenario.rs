@@ -1,4 +1,4 @@
-//! Scenarios: which faults a run draws from, and how many. Moves of slots, erasures, moves of home and changes of
+//! Scenarios: which faults a run draws from, and how many. Moves of slots, moves of home and changes of
 //! policy get their kinds here when the product has them.
 
 use rand::Rng as _;

@@ -21,6 +21,8 @@ pub struct Batch {
     pub person: PersonKey,
     /// When they were taken.
     pub received: UnixMillis,
+    /// When they were sent, by the clock of the edge; where it is not known, when they were taken.
+    pub asked: UnixMillis,
     /// What the decision was made from.
     pub facts: Facts,
     /// The events.
@@ -36,6 +38,7 @@ pub(super) fn encode(vault: &Vault, batch: &Batch) -> Result<Vec<u8>, BufferErro
     let body = BufferedBody {
         events: batch.events.iter().map(NewEvent::to_row).collect(),
         facts: Some(batch.facts.to_message()),
+        asked_ms: batch.asked.0,
     };
     let place = vault.buffer_place(&batch.person);
     let file = BufferedEvents {
@@ -80,6 +83,7 @@ pub(super) fn unseal(vault: &Vault, file: &BufferedEvents) -> Result<Batch, Buff
     Ok(Batch {
         person,
         received: UnixMillis(file.received_ms),
+        asked: UnixMillis(if body.asked_ms == 0 { file.received_ms } else { body.asked_ms }),
         facts: Facts::of::<BufferError>(&body.facts.unwrap_or_default())?,
         events: body.events.iter().map(NewEvent::of).collect::<Result<_, _>>()?,
     })

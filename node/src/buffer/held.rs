@@ -76,6 +76,12 @@ impl Held {
         self.waiting
     }
 
+    /// When the oldest was taken.
+    pub(super) fn oldest(&self) -> Option<UnixMillis> {
+        let (ticket, _) = self.files.first_key_value()?;
+        Some(UnixMillis(i64::try_from(ticket.received_ms).unwrap_or(i64::MAX)))
+    }
+
     /// Oldest first.
     pub(super) fn tickets(&self) -> Vec<Ticket> {
         self.files.keys().copied().collect()

@@ -18,6 +18,7 @@ fn batch(id: &str, received: UnixMillis) -> Batch {
     Batch {
         person: person("alice"),
         received,
+        asked: received.plus(-7),
         facts: Facts {
             home: "EU-DE".parse().unwrap(),
             location: "EU-FR".parse().unwrap(),

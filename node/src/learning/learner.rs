@@ -17,7 +17,7 @@ use prost::Message as _;
 use super::checkpoint::Checkpoints;
 use super::model::Models;
 use super::people::Rows;
-use super::{Schedule, Tally};
+use super::{ListsMade, Schedule, Tally};
 use crate::catalog::Catalogue;
 use crate::cluster::Groups;
 use crate::control::ControlState;
@@ -94,6 +94,8 @@ pub struct Learner {
     pub tally: Arc<Tally>,
     /// When to learn without being asked.
     pub schedule: Schedule,
+    /// From where this home's lists were made.
+    pub lists_made: ListsMade,
 }
 
 /// Withdraws what was offered when a session ends, however it does.

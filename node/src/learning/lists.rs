@@ -1,8 +1,10 @@
 //! What the people of a domain take together: lists built at home, on every node by itself, that never leave it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bailiwick_core::ids::GroupId;
 use bailiwick_core::kind::Kind;
 use bailiwick_core::learning::{ItemLists, ListOptions, Takers, TrainingOptions};
 use bailiwick_proto::failure::Failure;
@@ -16,6 +18,30 @@ use super::people::PeopleError;
 const EVERY: Duration = Duration::from_secs(1);
 /// Lists are made anew after this time: whoever is gone by then, or may no longer be learned from, is in no list.
 const AGE_MAX: Duration = Duration::from_secs(600);
+
+/// From where the lists that are served were made: the log index of every users group.
+#[derive(Debug, Default)]
+pub struct ListsMade(Mutex<BTreeMap<GroupId, u64>>);
+
+impl ListsMade {
+    /// The log index of a group from which its people are in the lists; none while there are none.
+    #[must_use]
+    pub fn from(&self, group: &GroupId) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(group).copied()
+    }
+
+    /// The first lists are about to be made: until they are served, they may hold whoever is there now.
+    fn begin(&self, from: &BTreeMap<GroupId, u64>) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if made.is_empty() {
+            made.clone_from(from);
+        }
+    }
+
+    fn served(&self, from: BTreeMap<GroupId, u64>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = from;
+    }
+}
 
 /// Keeps the lists over the items of the model that is served.
 pub async fn keep_lists(learner: Arc<Learner>) {
@@ -31,9 +57,12 @@ pub async fn keep_lists(learner: Arc<Learner>) {
         if current || learner.law.lease_left().is_zero() {
             continue;
         }
+        let from = learner.positions();
+        learner.lists_made.begin(&from);
         match learner.lists(&model).await {
             Ok(lists) => {
                 learner.catalogue.serve_lists(&model, Arc::new(lists));
+                learner.lists_made.served(from);
                 made = Some((Instant::now(), model.sha256().to_vec()));
             }
             Err(failure) => tracing::warn!(%failure, "the lists of this home are not made"),
@@ -42,6 +71,12 @@ pub async fn keep_lists(learner: Arc<Learner>) {
 }
 
 impl Learner {
+    /// How far this node is with every users group.
+    fn positions(&self) -> BTreeMap<GroupId, u64> {
+        let applied = |rows: &super::Rows| *rows.reader.applied().borrow();
+        self.people.iter().map(|rows| (rows.vault.group().clone(), applied(rows))).collect()
+    }
+
     async fn lists(self: &Arc<Self>, model: &Arc<ServedModel>) -> Result<ItemLists, Failure> {
         let (learner, model) = (Arc::clone(self), Arc::clone(model));
         let made = self.offload.call(move || learner.make_lists(&model)).await;

@@ -52,7 +52,7 @@ pub use gather::{Gathering, MaskedShare};
 pub use learner::{
     CHECKPOINT, CHECKPOINT_OFFER, KEY, Learner, MODEL, OFFER, Offers, SERVING, SESSION,
 };
-pub use lists::keep_lists;
+pub use lists::{ListsMade, keep_lists};
 pub use masks::{Attempt, PairMasks};
 pub use offer::{Offer, RunId};
 pub use order::ItemOrder;

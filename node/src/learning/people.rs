@@ -12,7 +12,7 @@ use super::ItemOrder;
 use crate::files::sha256_of;
 use crate::seal::PersonKey;
 use crate::store::reader::Reader;
-use crate::users::read::{self, ReadError};
+use crate::users::read::{self, Erased, ReadError};
 use crate::users::{Learnable, Profile, Vault};
 
 /// People read at once.
@@ -71,8 +71,8 @@ pub fn permitted(
         && decision.epsilon_max().is_none_or(|most| told.is_some_and(|told| told <= most))
 }
 
-/// Who withdrew since the model that is served was learned. What two models differ by would show the few who did; so
-/// others are left out of the next one with them, until they are `least` together.
+/// Who withdrew, or was erased, since the model that is served was learned. What two models differ by would show the
+/// few who did; so others are left out of the next one with them, until they are `least` together.
 #[derive(Debug, Clone, Copy)]
 pub struct Leavers<'a> {
     /// When the model that is served was learned; none: there is nothing to compare with.
@@ -90,10 +90,25 @@ impl Leavers<'_> {
         taken && self.since.is_some_and(|since| person.consent.changed > since)
     }
 
-    /// How many others are to be missing with those who left.
-    fn others(&self, left: u32) -> usize {
-        let missing = if left == 0 { 0 } else { self.least.saturating_sub(left) };
+    /// How many others are to be missing with those who left, and with those who were erased. Of whom it is not known
+    /// whether they were in the model, they may be the only one to be missing, but fill up no number.
+    fn others(&self, left: u32, erased: Erased) -> usize {
+        let sure = left.saturating_add(erased.learned);
+        let anybody = sure > 0 || erased.perhaps > 0;
+        let missing = if anybody { self.least.saturating_sub(sure) } else { 0 };
         usize::try_from(missing).unwrap_or(usize::MAX)
+    }
+
+    /// Who was erased from the groups since the model was learned.
+    fn erased(&self, groups: &[Rows]) -> Result<Erased, ReadError> {
+        let mut all = Erased::default();
+        let Some(since) = self.since else { return Ok(all) };
+        for group in groups {
+            let found = read::erased_since(&group.reader, since)?;
+            all.learned = all.learned.saturating_add(found.learned);
+            all.perhaps = all.perhaps.saturating_add(found.perhaps);
+        }
+        Ok(all)
     }
 
     fn draw(&self, tag: u64) -> [u8; 32] {
@@ -139,7 +154,7 @@ pub fn interactions(
         }
     }
     if let Some(leavers) = leavers {
-        leave_out(&mut kept, &leavers, leavers.others(left));
+        leave_out(&mut kept, &leavers, leavers.others(left, leavers.erased(groups)?));
     }
     let mut found = Interactions::new(order.len());
     kept.iter().try_for_each(|(tag, taken)| found.push_as(*tag, taken, most))?;

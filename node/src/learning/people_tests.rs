@@ -11,7 +11,7 @@ use bailiwick_core::policy::{
 
 use super::*;
 use crate::users::testing::{NOW, Replica, bytes_of, event, person};
-use crate::users::{ConsentPatch, ConsentState, Counting, Facts, NewEvent};
+use crate::users::{ConsentPatch, ConsentState, Counting, Erase, Facts, NewEvent};
 
 const PACKS: [&str; 4] = [
     include_str!("../../../deploy/policies/EU.toml"),
@@ -158,6 +158,61 @@ fn who_leaves_is_not_the_only_one_missing() {
     };
     assert_eq!(rows(b"run"), rows(b"run"), "a session that begins anew leaves out the same");
     assert_ne!(rows(b"run"), rows(b"other"), "each run leaves out others");
+}
+
+fn erase(replica: &mut Replica, who: &str, receipt: u8, learnable: bool, at: UnixMillis) {
+    let wish = Erase { receipt: [receipt; 32], holder: [0; 32], learnable };
+    let command = replica.builder.erase(&person(who), &wish, at).unwrap();
+    replica.apply(command).unwrap();
+}
+
+/// What a domain gives of its people does not tell that somebody was there who was erased.
+#[test]
+fn who_is_erased_leaves_no_trace() {
+    let expected = share(&read(&adults()));
+    let mut replica = adults();
+    let adult = facts(AgeBand::Adult);
+    for (at, who) in [(7, "late"), (3, "later")] {
+        add(&mut replica, who, at, Some(&adult), choice(Consent::Granted));
+    }
+    assert_ne!(share(&read(&replica)), expected, "a trace is not seen");
+    erase(&mut replica, "late", 1, true, NOW);
+    assert_ne!(share(&read(&replica)), expected, "the other one is still there");
+    erase(&mut replica, "later", 2, true, NOW);
+    assert_eq!(share(&read(&replica)), expected, "erased, and still learned from");
+    // Who comes back is learned from by what they do from then on, and by nothing else.
+    let (reader, late) = (replica.reader(), person("late"));
+    let after = NOW.plus(1);
+    let command = replica.builder.put_consent(&reader, &late, choice(Consent::Granted), after);
+    replica.apply(command.unwrap()).unwrap();
+    assert_eq!(share(&read(&replica)), expected);
+}
+
+/// Nor do two models: who was erased between them is missing with others, as who withdrew is.
+#[test]
+fn who_is_erased_is_not_the_only_one_missing() {
+    let since = Some(UnixMillis(NOW.0 - 500));
+    let count = |replica: &Replica, since, least| {
+        read_by(replica, packs(), None, Some(Leavers { since, run: b"run", least })).people()
+    };
+    let mut replica = adults();
+    erase(&mut replica, "nobody", 1, false, NOW);
+    assert_eq!(count(&replica, since, 10), 30, "who took nothing was in no model");
+    erase(&mut replica, "adult-3", 2, true, NOW);
+    assert_eq!(count(&replica, since, 10), 20, "nine others are missing too");
+    assert_eq!(count(&replica, since, 1), 29, "one is enough");
+    assert_eq!(count(&replica, None, 10), 29, "there is no model before");
+    assert_eq!(count(&replica, Some(NOW), 10), 29, "it was before the model was learned");
+    // With one who withdrew they are two together.
+    let (reader, one) = (replica.reader(), person("adult-4"));
+    let gone = replica.builder.put_consent(&reader, &one, choice(Consent::Withdrawn), NOW);
+    replica.apply(gone.unwrap()).unwrap();
+    assert_eq!(count(&replica, since, 10), 20, "eight others are missing too");
+    // Who withdrew before they were erased may have been in the model: others must be missing, but they fill up no
+    // number, since it is not known.
+    let mut replica = adults();
+    erase(&mut replica, "adult-5", 3, false, NOW);
+    assert_eq!(count(&replica, since, 10), 19, "ten others are missing too");
 }
 
 /// Where a pack bounds what sums may tell of a person, they are in none that tell more.

@@ -16,6 +16,9 @@ pub trait KeyRing: Send + Sync {
     /// The epoch that new wrappings are made under.
     fn current_epoch(&self) -> u32;
 
+    /// The oldest epoch that there is a key of.
+    fn oldest_epoch(&self) -> u32;
+
     /// Wraps a data key under the current epoch, for one place.
     ///
     /// # Errors
@@ -71,6 +74,10 @@ impl EpochRing {
 impl KeyRing for EpochRing {
     fn current_epoch(&self) -> u32 {
         self.newest
+    }
+
+    fn oldest_epoch(&self) -> u32 {
+        self.epochs.keys().next().copied().unwrap_or(self.newest)
     }
 
     fn wrap(&self, key: &DataKey, place: &Place) -> Result<WrappedKey, SealError> {

@@ -7,7 +7,10 @@ use bailiwick_core::kind::Kind;
 use bailiwick_net::{Answer, AnySender, FrameReceiver, Lane, LaneKind, Mesh, Peer};
 use bailiwick_proto::export::Exportable;
 use bailiwick_proto::failure::Failure;
-use bailiwick_proto::peer::{ReceiptAnswer, ReceiptRequest, SliceNotice, SliceNoticeAnswer};
+use bailiwick_proto::peer::{
+    ErasureRequest, ReceiptAnswer, ReceiptRequest, SliceErasureAnswer, SliceErasureRequest,
+    SliceNotice, SliceNoticeAnswer,
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use prost::Message as _;
@@ -23,13 +26,20 @@ const RECEIPT: u8 = 1;
 const SLICE: u8 = 2;
 /// How a node's groups are.
 const STATUS: u8 = 3;
+// Lanes 4 to 8, 10 and 11 are learning's, lane 9 is the item index's.
+/// How far a member is with an erasure.
+const ERASURE: u8 = 12;
+/// A visitor's slice is to be erased.
+const SLICE_ERASURE: u8 = 13;
 
 const RECEIPT_LANE: LaneKind = LaneKind::Custom(RECEIPT);
 const SLICE_LANE: LaneKind = LaneKind::Custom(SLICE);
+const SLICE_ERASURE_LANE: LaneKind = LaneKind::Custom(SLICE_ERASURE);
 pub(super) const STATUS_LANE: LaneKind = LaneKind::Custom(STATUS);
+pub(super) const ERASURE_LANE: LaneKind = LaneKind::Custom(ERASURE);
 
 /// Version of these messages.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// How nodes of other domains are asked.
 #[derive(Debug, Clone, Copy)]
@@ -61,6 +71,16 @@ impl Away {
     pub(super) async fn note_slice(&self, state: &State, home: &DomainId, token: &str) -> bool {
         let notice = SliceNotice { format: FORMAT, token: token.to_owned() };
         self.ask(state, home, SLICE_LANE, &notice).await.is_some()
+    }
+
+    /// Has a domain erase its slice of the token's person; whether it has done so.
+    pub(super) async fn erase_slice(
+        &self,
+        state: &State,
+        domain: &DomainId,
+        request: &SliceErasureRequest,
+    ) -> bool {
+        self.ask(state, domain, SLICE_ERASURE_LANE, request).await.is_some()
     }
 
     /// Asks the nodes of a domain in turn, those that were heard of lately first.
@@ -125,6 +145,15 @@ impl State {
                 // The domain is the one in the sender's certificate, not one that it names.
                 self.note_slice(&notice.token, from.domain()).await?;
                 Ok(Answer::wide(&SliceNoticeAnswer {}))
+            }
+            ERASURE => {
+                let request = ErasureRequest::decode(body).map_err(|e| unreadable(&e))?;
+                Ok(Answer::wide(&self.own_erasure(&request)?))
+            }
+            SLICE_ERASURE => {
+                let request = SliceErasureRequest::decode(body).map_err(|e| unreadable(&e))?;
+                self.erase_slice(from, &request).await?;
+                Ok(Answer::wide(&SliceErasureAnswer {}))
             }
             STATUS => Ok(Answer::wide(&self.own_status())),
             other => self.learning.answer(from, other, &body).await.unwrap_or_else(|| {

@@ -22,7 +22,7 @@ use crate::control::ControlView;
 /// A peer that was not heard of for this long counts as unreachable.
 const SILENT: Duration = Duration::from_secs(4);
 /// A node abroad may take this long to say how its groups are.
-const STATUS_WITHIN: Duration = Duration::from_millis(500);
+pub(super) const STATUS_WITHIN: Duration = Duration::from_millis(500);
 /// Bytes of an echo's answer.
 const ECHO_BYTES_MAX: usize = 1 << 20;
 

@@ -21,15 +21,13 @@ use super::State;
 use super::caller::Caller;
 use super::known::refused;
 use super::people::Household;
-use super::person::lacks_quorum;
+use super::person::{BUILD_TRIES, lacks_quorum};
 use crate::buffer::{Batch, BufferError, Delivery};
 use crate::cluster::GroupError;
 use crate::mutant::{Mutant, planted};
 use crate::seal::PersonKey;
-use crate::users::{Applied, Counting, Facts, NewEvent};
+use crate::users::{Applied, BuildError, Counting, Facts, NewEvent, When};
 
-/// A day's salt may be opened by somebody else meanwhile; then the command is made anew.
-const SALT_TRIES: usize = 5;
 /// A lease that ran out is renewed within about this time, if at all.
 const LEASE_WAIT: Duration = Duration::from_millis(500);
 
@@ -45,6 +43,8 @@ struct Incoming<'a> {
     household: &'a Household,
     events: Vec<NewEvent>,
     facts: Facts,
+    /// When they were sent, or taken to be kept.
+    asked: UnixMillis,
 }
 
 /// Why events were not taken by their group.
@@ -76,7 +76,8 @@ impl State {
         let now = (self.clock)();
         let events = batch.events.into_iter().map(|event| new_event(event, now)).collect();
         let facts = facts_of(&caller, self.anonymous_service);
-        let incoming = Incoming { household: self.people.household(&key)?, key, events, facts };
+        let (household, asked) = (self.people.household(&key)?, caller.asked);
+        let incoming = Incoming { household, key, events, facts, asked };
         let known = self.known(&caller, batch.receipt.as_deref(), &law).await?;
         if known.reach == HomeReach::Unreachable && self.is_home(&law) {
             return self.buffer(&law, incoming, known.asking(&caller, self)).await;
@@ -176,15 +177,17 @@ impl State {
         counting: Counting,
     ) -> Result<(Applied, u64), NotTaken> {
         let household = incoming.household;
-        let command = household.builder.linked_events(
-            household.group.reader(),
-            &incoming.key,
-            &incoming.events,
-            Some(&incoming.facts),
-            counting,
-            (self.clock)(),
-        );
-        self.propose(household, &command.map_err(Failure::from)?).await
+        let make = || {
+            household.builder.linked_events(
+                household.group.reader(),
+                &incoming.key,
+                &incoming.events,
+                Some(&incoming.facts),
+                counting,
+                When { asked: incoming.asked, now: (self.clock)() },
+            )
+        };
+        self.propose_anew(household, make).await
     }
 
     async fn aggregate(
@@ -193,16 +196,31 @@ impl State {
         counting: Counting,
     ) -> Result<(Applied, u64), NotTaken> {
         let household = incoming.household;
-        for _ in 0..SALT_TRIES {
-            let command = household.builder.aggregate_events(
+        let make = || {
+            household.builder.aggregate_events(
                 household.group.reader(),
                 &incoming.key,
                 &incoming.events,
                 counting,
-                (self.clock)(),
-            );
-            match self.propose(household, &command.map_err(Failure::from)?).await {
-                // Another command opened the day first; this replica must have it before the next try.
+                When { asked: incoming.asked, now: (self.clock)() },
+            )
+        };
+        let (mut applied, index) = self.propose_anew(household, make).await?;
+        // Who made the command left out what is of a life that was erased.
+        let sent = u32::try_from(incoming.events.len()).unwrap_or(u32::MAX);
+        applied.past = sent.saturating_sub(applied.accepted.saturating_add(applied.duplicates));
+        Ok((applied, index))
+    }
+
+    /// Proposes what `make` makes, anew where something else came before it that it should have known: another command
+    /// opened the day, or the person was erased. This replica must have it before the next try.
+    async fn propose_anew(
+        &self,
+        household: &Household,
+        make: impl Fn() -> Result<Pinned<Bytes>, BuildError>,
+    ) -> Result<(Applied, u64), NotTaken> {
+        for _ in 0..BUILD_TRIES {
+            match self.propose(household, &make().map_err(Failure::from)?).await {
                 Err(NotTaken::Failed(failure)) if failure.kind == Kind::Stale => {
                     let caught_up = household.group.refresh(self.timing.read_within).await;
                     caught_up.map_err(Failure::from)?;
@@ -255,6 +273,7 @@ impl State {
         let batch = Batch {
             person: incoming.key,
             received: (self.clock)(),
+            asked: incoming.asked,
             facts: incoming.facts,
             events: incoming.events,
         };
@@ -300,8 +319,8 @@ impl State {
             return Ok(Delivery::NotYet);
         }
         let decision = decide_under(&law, &asking);
-        let Batch { person: key, events, facts, .. } = batch;
-        let incoming = Incoming { key, household, events, facts };
+        let Batch { person: key, asked, events, facts, .. } = batch;
+        let incoming = Incoming { key, household, events, facts, asked };
         let counting = Counting::of(&decision);
         let stored = match &decision.event_store {
             EventStore::Linked(domain) if domain == self.domain() => {
@@ -356,6 +375,7 @@ fn answer(
     v1::RecordEventsResponse {
         accepted: applied.accepted,
         duplicates: applied.duplicates,
+        past: applied.past,
         stored: decision.event_store.to_string(),
         revision,
     }

@@ -6,6 +6,7 @@ use bailiwick_core::pinned::Pinned;
 use bailiwick_core::policy::{Consent, SensitiveConsent};
 use bailiwick_net::token::Scope;
 use bailiwick_proto::failure::Failure;
+use bailiwick_proto::store::UsersRefusal;
 use bailiwick_proto::{edge, v1, validate};
 use bytes::Bytes;
 
@@ -16,8 +17,11 @@ use super::people::Household;
 use crate::cluster::{GroupError, Proposed};
 use crate::seal::PersonKey;
 use crate::users::{
-    self, Applied, Block, BuildError, ConsentPatch, ConsentState, Facts, Interests, NewEvent,
+    self, Applied, Block, BuildError, ConsentPatch, ConsentState, Facts, Interests, NewEvent, When,
 };
+
+/// A person may be erased while a command is made; then it is made anew.
+pub(super) const BUILD_TRIES: usize = 5;
 
 impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
@@ -60,16 +64,24 @@ impl State {
         Ok(home.household.group.fresh(age_max, within).await?)
     }
 
-    /// Proposes a users command and reads what it answered.
+    /// Proposes a users command and reads what it answered. One that was made for a life that is over by then is made
+    /// anew, once this replica knows of the erasure.
     pub(super) async fn change(
         &self,
         household: &Household,
-        command: &Pinned<Bytes>,
+        make: impl Fn() -> Result<Pinned<Bytes>, BuildError>,
     ) -> Result<(Proposed, Applied), Failure> {
-        let command = command.open(&self.standpoint).map_err(|e| refused(&e))?.clone();
-        let done = household.group.propose(command, self.timing.write_within).await?;
-        let applied = Applied::decode(&done.outcome)?;
-        Ok((done, applied))
+        for _ in 0..BUILD_TRIES {
+            let command = make()?.open(&self.standpoint).map_err(|e| refused(&e))?.clone();
+            let done = household.group.propose(command, self.timing.write_within).await?;
+            match Applied::decode(&done.outcome) {
+                Err(refused) if refused.code == UsersRefusal::Erased => {
+                    household.group.refresh(self.timing.read_within).await?;
+                }
+                applied => return Ok((done, applied?)),
+            }
+        }
+        Err(Failure::new(Kind::Overloaded, "this person is erased again and again"))
     }
 
     pub(super) async fn get_consent(
@@ -101,9 +113,9 @@ impl State {
             asked: caller.asked,
         };
         let reader = home.household.group.reader();
-        let command =
-            home.household.builder.put_consent(reader, &home.key, patch, (self.clock)())?;
-        let (done, applied) = self.change(home.household, &command).await?;
+        let builder = &home.household.builder;
+        let make = || builder.put_consent(reader, &home.key, patch, (self.clock)());
+        let (done, applied) = self.change(home.household, make).await?;
         let consent = applied.consent.unwrap_or_default();
         // The receipt below is made here, so this replica must have the change.
         home.household.group.applied(done.log_index, self.timing.read_within).await?;
@@ -183,9 +195,10 @@ impl State {
             languages: set.languages.into_iter().collect(),
         };
         let reader = home.household.group.reader();
-        let command =
-            home.household.builder.put_interests(reader, &home.key, &interests, (self.clock)())?;
-        let (done, _) = self.change(home.household, &command).await?;
+        let builder = &home.household.builder;
+        let when = || When { asked: caller.asked, now: (self.clock)() };
+        let make = || builder.put_interests(reader, &home.key, &interests, when());
+        let (done, _) = self.change(home.household, make).await?;
         let revision = self.revision(home.household.group.id(), done.log_index);
         Ok(told_interests(interests, revision))
     }
@@ -233,13 +246,13 @@ impl State {
         caller.allowed(Scope::Events)?;
         let home = self.home_of(&caller)?;
         let reader = home.household.group.reader();
-        let command =
-            home.household.builder.note_slice(reader, &home.key, domain, (self.clock)())?;
-        self.change(home.household, &command).await.map(|_| ())
+        let builder = &home.household.builder;
+        let make = || builder.note_slice(reader, &home.key, domain, (self.clock)());
+        self.change(home.household, make).await.map(|_| ())
     }
 
     /// A caller known by the token alone, standing at home.
-    fn shown(&self, token: &str) -> Result<Caller, Failure> {
+    pub(super) fn shown(&self, token: &str) -> Result<Caller, Failure> {
         let verified = self.verifier.verify(token, (self.clock)())?;
         Ok(Caller {
             location: verified.home.clone(),
@@ -306,7 +319,7 @@ fn told_event(event: &NewEvent) -> v1::Event {
     }
 }
 
-fn moment(at: UnixMillis) -> Option<String> {
+pub(super) fn moment(at: UnixMillis) -> Option<String> {
     jiff::Timestamp::from_millisecond(at.0).ok().map(|t| t.to_string())
 }
 

@@ -70,6 +70,14 @@ impl Node for NodeService {
         answer(self.0.export(request.into_inner()).await)
     }
 
+    async fn erase(&self, request: Request<edge::EraseCall>) -> Answer<v1::ErasureReceipt> {
+        answer(self.0.erase(request.into_inner()).await)
+    }
+
+    async fn get_erasure(&self, request: Request<edge::GetErasureCall>) -> Answer<v1::Erasure> {
+        answer(self.0.get_erasure(request.into_inner()).await)
+    }
+
     async fn issue_receipt(
         &self,
         request: Request<edge::IssueReceiptCall>,

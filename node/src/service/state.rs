@@ -13,7 +13,7 @@ use bailiwick_net::{Identity, Mesh};
 use bailiwick_proto::failure::Failure;
 use bailiwick_proto::v1;
 
-use super::{Away, Law, People};
+use super::{Away, Errands, Law, People};
 use crate::buffer::EventBuffer;
 use crate::catalog::Catalogue;
 use crate::cluster::{Groups, Heard};
@@ -101,6 +101,8 @@ pub struct State {
     pub decisions: Decisions,
     /// Events whose group lacks a quorum.
     pub buffer: Arc<EventBuffer>,
+    /// What other domains have yet to hear of erasures.
+    pub errands: Errands,
     /// Bounds of time.
     pub timing: Timing,
     /// The clock.

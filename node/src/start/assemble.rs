@@ -15,13 +15,13 @@ use crate::files::{Exchange, Folder};
 use crate::generations::{Counts, Generations};
 use crate::learning::checkpoint::Checkpoints;
 use crate::learning::model::Models;
-use crate::learning::{Learner, Offers, Rows};
+use crate::learning::{Learner, ListsMade, Offers, Rows};
 use crate::receipt::{ReceiptKeys, ReceiptSigner};
 use crate::recommend::Popularity as DomainPopularity;
 use crate::revision::RevisionKeys;
 use crate::seal::{Entropy, Secret};
 use crate::seams::Seams;
-use crate::service::{Away, Household, Law, People, State, Timing};
+use crate::service::{Away, Errands, Household, Law, People, State, Timing};
 use crate::users::{Builder, Popularity, Vault};
 
 impl Opening<'_> {
@@ -80,6 +80,7 @@ impl Opening<'_> {
             offers: Offers::default(),
             tally: Arc::default(),
             schedule: self.config.learning,
+            lists_made: ListsMade::default(),
         })
     }
 
@@ -134,6 +135,7 @@ impl Opening<'_> {
             revisions,
             decisions,
             buffer: Arc::new(buffer),
+            errands: Errands::default(),
             timing,
             clock,
             entropy,

@@ -34,6 +34,8 @@ const WIDE_FRESH_EVERY: Duration = Duration::from_secs(1);
 const FRESH_WITHIN: Duration = Duration::from_secs(1);
 /// How often the buffer is looked after.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// How often other domains are told of erasures that they have yet to hear of.
+const ERRANDS_EVERY: Duration = Duration::from_millis(500);
 /// How often the registry is looked at for new addresses.
 const BOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -57,6 +59,7 @@ pub(super) fn start(
     tasks.spawn_droppable("register", enrol(config.clone(), Arc::clone(state), addresses));
     tasks.spawn_droppable("address book", keep_book(Arc::clone(state)));
     tasks.spawn_droppable("buffer", keep_buffer(Arc::clone(state)));
+    tasks.spawn_droppable("errands", keep_errands(Arc::clone(state)));
     tasks.spawn_droppable("model", keep_model(Arc::clone(&state.learning)));
     tasks.spawn_droppable("lists", keep_lists(Arc::clone(&state.learning)));
     tasks.spawn_droppable("checkpoints", keep_checkpoints(Arc::clone(&state.learning)));
@@ -120,6 +123,15 @@ async fn keep_buffer(state: Arc<State>) {
     loop {
         ticks.tick().await;
         state.flush_buffer().await;
+    }
+}
+
+async fn keep_errands(state: Arc<State>) {
+    let mut ticks = interval(ERRANDS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        state.run_errands().await;
     }
 }
 

@@ -89,7 +89,8 @@ fn check(event: &AggregateEvent) -> Result<ItemId, Refused> {
     ItemId::new(event.item.as_str()).map_err(|error| Refused::malformed(error.to_string()))
 }
 
-fn mark_key(day: u32, mark: &[u8]) -> Vec<u8> {
+/// The key of a mark that goes with its day.
+pub(super) fn mark_key(day: u32, mark: &[u8]) -> Vec<u8> {
     RowKind::Mark.key(TENANT, &[&day.to_be_bytes(), mark])
 }
 

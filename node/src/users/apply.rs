@@ -4,17 +4,18 @@ use bailiwick_core::ids::{DomainId, UnixMillis};
 use bailiwick_proto::store::person_body::Change as Body;
 use bailiwick_proto::store::users_command::Change;
 use bailiwick_proto::store::{
-    ConsentChange, ConsentRow, InterestsRow, KeyRow, PersonBody, PersonChange, SliceNote,
-    SlicesRow, UsersCommand,
+    ConsentChange, ConsentRow, InterestsRow, KeyRow, LinkedEvents, PersonBody, PersonChange,
+    SliceNote, SlicesRow, UsersCommand, WrappedKey,
 };
 use prost::Message as _;
 
 use super::consent::{ConsentPatch, ConsentState, Interests};
 use super::draft::{Draft, Writes};
 use super::outcome::{Applied, Refused, Stop};
+use super::past::{Past, tombstone_key};
 use super::schema::{FORMAT, RowKind};
 use super::vault::Vault;
-use super::{aggregate, linked};
+use super::{aggregate, erase, linked};
 use crate::raft::machine::{AppliedAt, View};
 use crate::seal::{DataKey, PersonKey, TENANT};
 
@@ -49,6 +50,8 @@ pub(super) fn apply(
     let applied = match command.change {
         Some(Change::Person(change)) => change_person(&mut draft, &change, now),
         Some(Change::Aggregate(change)) => aggregate::apply(&mut draft, &change, now),
+        Some(Change::Erase(change)) => erase::apply(&mut draft, &change, now),
+        Some(Change::Erased(change)) => erase::note(&mut draft, &change, now),
         None => Err(Refused::malformed("the command is empty").into()),
     }?;
     Ok((draft.finish(), applied))
@@ -59,46 +62,89 @@ fn change_person(
     change: &PersonChange,
     now: UnixMillis,
 ) -> Result<Applied, Stop> {
-    let person = person_of(change)?;
-    let (key, body) = unseal(draft, &person, change)?;
+    let person = row_key(&change.row_key)?;
+    let past = Past::open(draft.vault, &person, draft.get_plain(&tombstone_key(&person))?, now)?;
+    past.lets_in(change)?;
+    let (offer, body) = unseal(draft.vault, &person, change)?;
+    let asked = UnixMillis(change.asked_ms);
     let missing = || Stop::from(Refused::malformed("the change is empty"));
-    match body.change.ok_or_else(missing)? {
+    let body = body.change.ok_or_else(missing)?;
+    if let Body::Events(events) = &body {
+        return record(draft, &person, offer, events, (&past, asked, now));
+    }
+    past.heeds(asked)?;
+    let key = offer.take(draft, &person)?;
+    match body {
         Body::Consent(change) => put_consent(draft, &person, &key, &change, now),
         Body::Interests(row) => put_interests(draft, &person, &key, row),
-        Body::Events(events) => linked::apply(draft, &person, &key, &events, now),
         Body::Slice(note) => note_slice(draft, &person, &key, &note),
+        Body::Events(_) => Ok(Applied::default()),
     }
 }
 
-pub(super) fn person_of(change: &PersonChange) -> Result<PersonKey, Refused> {
-    let bytes: Result<[u8; 32], _> = change.row_key.as_slice().try_into();
+pub(super) fn row_key(bytes: &[u8]) -> Result<PersonKey, Refused> {
+    let bytes: Result<[u8; 32], _> = bytes.try_into();
     bytes.map(PersonKey::from_bytes).map_err(|_| Refused::malformed("a row key has 32 bytes"))
 }
 
-/// Opens the body, and gives the data key that the person's rows are sealed under: the one they have,
-/// or, where they have none, the command's, which becomes theirs.
+/// The key that a command comes with.
+struct Offer {
+    wrapped: WrappedKey,
+    key: DataKey,
+}
+
+impl Offer {
+    /// The data key that the person's rows are sealed under: the one they have, or, where they have none, the
+    /// command's, which becomes theirs.
+    fn take(self, draft: &mut Draft<'_, '_>, person: &PersonKey) -> Result<DataKey, Stop> {
+        let at = RowKind::Key.of_person(TENANT, person);
+        let held = draft.get(&at).map(|row| Vault::wrapped_in(&row)).transpose()?;
+        match held {
+            Some(held) if held == self.wrapped => {}
+            Some(held) => return Ok(draft.vault.unwrap_person(person, &held)?),
+            None => {
+                draft.put_plain(at, &KeyRow { format: FORMAT, key: Some(self.wrapped) })?;
+            }
+        }
+        Ok(self.key)
+    }
+}
+
+/// Opens the body.
 fn unseal(
-    draft: &mut Draft<'_, '_>,
+    vault: &Vault,
     person: &PersonKey,
     change: &PersonChange,
-) -> Result<(DataKey, PersonBody), Stop> {
-    let wrapped = change.key.as_ref().ok_or_else(|| Refused::malformed("there is no key"))?;
+) -> Result<(Offer, PersonBody), Stop> {
+    let wrapped = change.key.clone().ok_or_else(|| Refused::malformed("there is no key"))?;
     let sealed = change.body.as_ref().ok_or_else(|| Refused::malformed("there is no body"))?;
-    let offered = draft.vault.unwrap_person(person, wrapped)?;
-    let plain = offered.open_body(&draft.vault.body_place(person), sealed)?;
+    let key = vault.unwrap_person(person, &wrapped)?;
+    let plain = key.open_body(&vault.body_place(person), sealed)?;
     let body = PersonBody::decode(plain.as_slice())
         .map_err(|_| Refused::malformed("the body could not be read"))?;
-    let at = RowKind::Key.of_person(TENANT, person);
-    let held = draft.get(&at).map(|row| Vault::wrapped_in(&row)).transpose()?;
-    let key = match held {
-        Some(held) if held == *wrapped => offered,
-        Some(held) => draft.vault.unwrap_person(person, &held)?,
-        None => {
-            draft.put_plain(at, &KeyRow { format: FORMAT, key: Some(wrapped.clone()) })?;
-            offered
-        }
-    };
-    Ok((key, body))
+    Ok((Offer { wrapped, key }, body))
+}
+
+/// Records those of the events that are of the person's life as it is.
+fn record(
+    draft: &mut Draft<'_, '_>,
+    person: &PersonKey,
+    offer: Offer,
+    events: &LinkedEvents,
+    (past, asked, now): (&Past, UnixMillis, UnixMillis),
+) -> Result<Applied, Stop> {
+    let read = linked::read(events, now)?;
+    let sent = read.len();
+    let living = linked::living(draft, past, read, asked)?;
+    let over = u32::try_from(sent.saturating_sub(living.len())).unwrap_or(u32::MAX);
+    // Nobody begins anew by what they did in a life that is over.
+    if living.is_empty() && over > 0 {
+        return Ok(Applied { past: over, ..Applied::default() });
+    }
+    let key = offer.take(draft, person)?;
+    let said = (events.facts.as_ref(), events.uncounted);
+    let applied = linked::apply(draft, person, &key, &living, said, now)?;
+    Ok(Applied { past: over, ..applied })
 }
 
 fn put_consent(

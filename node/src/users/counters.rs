@@ -75,6 +75,21 @@ pub(super) fn count(
     draft.put_plain(key, &row)
 }
 
+/// Takes back what a person with linked events added to an item's counter on `day`. A counter that nobody is left in
+/// goes, so that nothing tells that there was one.
+pub(super) fn uncount(draft: &mut Draft<'_, '_>, item: &ItemId, day: u32) -> Result<(), Stop> {
+    let key = RowKind::Counter.key(TENANT, &[item.as_str().as_bytes()]);
+    let Some(mut row) = draft.get_plain::<CounterRow>(&key)? else { return Ok(()) };
+    row.people = row.people.saturating_sub(1);
+    let days = row.at_ms.div_euclid(DAY_MS) - i64::from(day);
+    row.weight = (row.weight - faded(days)).max(0.0);
+    if row.people == 0 && row.day_best == 0 {
+        draft.delete(key);
+        return Ok(());
+    }
+    draft.put_plain(key, &row)
+}
+
 /// Brings the weight to the later of the two days, and adds.
 fn add_weight(row: &mut CounterRow, weight: f64, at: UnixMillis) {
     let at_ms = at.0.div_euclid(DAY_MS).saturating_mul(DAY_MS);

@@ -9,7 +9,7 @@ use prost::Message;
 use super::outcome::{Refused, Stop};
 use super::schema::Root;
 use super::vault::{Vault, decode};
-use crate::raft::machine::{AppliedAt, View};
+use crate::raft::machine::{AppliedAt, Row, View};
 use crate::seal::{DataKey, RowMoment};
 
 /// The rows of a command before they are written. A command that is refused half-way drops it, and
@@ -67,6 +67,16 @@ impl<'a, 'v> Draft<'a, 'v> {
         use std::ops::Bound::{Excluded, Included};
         let rows = self.view.scan((Included(from), Excluded(to)), limit);
         rows.into_iter().map(|row| row.key).collect()
+    }
+
+    /// The stored rows under a prefix, without this command's own writes.
+    pub(super) fn stored(&self, prefix: &[u8]) -> Vec<Row> {
+        self.view.scan_prefix(prefix, None, usize::MAX)
+    }
+
+    /// Deletes every stored row under a prefix.
+    pub(super) fn delete_all(&mut self, prefix: &[u8]) {
+        self.stored(prefix).into_iter().for_each(|row| self.delete(row.key.to_vec()));
     }
 
     /// Sets a row.

@@ -84,6 +84,7 @@ impl NewEvent {
             at_ms: self.at.0,
             log_id: self.log_id.clone().unwrap_or_default(),
             position: self.position,
+            counted_day: None,
         }
     }
 

@@ -44,6 +44,7 @@ impl From<Applied> for UsersOutcome {
         Self {
             accepted: applied.accepted,
             duplicates: applied.duplicates,
+            past: applied.past,
             consent: applied.consent.map(|state| state.to_row()),
             ..Self::default()
         }

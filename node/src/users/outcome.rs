@@ -35,6 +35,11 @@ impl Refused {
         Self { code: UsersRefusal::Late, reason: reason.to_owned() }
     }
 
+    pub(super) fn erased() -> Self {
+        let reason = "the person was erased since this command was made; make it anew";
+        Self { code: UsersRefusal::Erased, reason: reason.to_owned() }
+    }
+
     pub(super) fn newer(found: u32, known: u32) -> Self {
         let reason = format!("the command has format {found}, this version reads up to {known}");
         Self { code: UsersRefusal::Newer, reason }
@@ -45,7 +50,10 @@ impl Refused {
     pub fn kind(&self) -> Kind {
         match self.code {
             UsersRefusal::Malformed | UsersRefusal::Full => Kind::Invalid,
-            UsersRefusal::Newer | UsersRefusal::Salt | UsersRefusal::Late => Kind::Stale,
+            UsersRefusal::Newer
+            | UsersRefusal::Salt
+            | UsersRefusal::Late
+            | UsersRefusal::Erased => Kind::Stale,
             UsersRefusal::Sealed | UsersRefusal::None => Kind::Broken,
         }
     }
@@ -86,6 +94,8 @@ pub struct Applied {
     pub accepted: u32,
     /// Events that were there already.
     pub duplicates: u32,
+    /// Events of before an erasure, which are not stored.
+    pub past: u32,
     /// The consent after a change of it.
     pub consent: Option<ConsentState>,
 }
@@ -106,6 +116,7 @@ impl Applied {
         Ok(Self {
             accepted: outcome.accepted,
             duplicates: outcome.duplicates,
+            past: outcome.past,
             consent: consent.map_err(|e| Refused::malformed(e.to_string()))?,
         })
     }

@@ -5,15 +5,17 @@ use bailiwick_core::kind::Kind;
 use bailiwick_core::pinned::Pinned;
 use bailiwick_core::policy::WordError;
 use bailiwick_proto::store::{
-    self, BlocksRow, ConsentRow, EventRow, FactsRow, InterestsRow, ProfileRow, SaltRow, SlicesRow,
-    WrappedKey,
+    self, BlocksRow, ConsentRow, ErasedLearning, ErasureRow, EventRow, FactsRow, InterestsRow,
+    ProfileRow, SaltRow, SlicesRow, WrappedKey,
 };
 use bytes::Bytes;
 
 use super::consent::{ConsentState, Interests};
+use super::erase::receipt_key;
 use super::event::NewEvent;
 use super::facts::Facts;
 use super::outcome::Refused;
+use super::past::{self, Past, tombstone_key};
 use super::schema::{Root, RowKind};
 use super::vault::{Vault, decode};
 use crate::seal::{DataKey, PersonKey, SealError, TENANT};
@@ -221,6 +223,106 @@ pub(super) fn held_key(
     Ok(row.map(|row| Vault::wrapped_in(&row)).transpose()?)
 }
 
+/// What is left of lives of the person that were erased.
+pub(super) fn held_past(
+    reader: &Reader,
+    vault: &Vault,
+    person: &PersonKey,
+    now: UnixMillis,
+) -> Result<Past, ReadError> {
+    let row = reader.get(&tombstone_key(person))?;
+    let row = row.map(|row| decode(&row)).transpose()?;
+    Ok(Past::open(vault, person, row, now)?)
+}
+
+/// What became of an erasure. Names nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasure {
+    /// When it was asked for.
+    pub asked: UnixMillis,
+    /// When it was applied, by the leader's clock.
+    pub erased: UnixMillis,
+    /// Where it stands in the group's log.
+    pub log_index: u64,
+    /// The newest epoch that a wrapping of the person's data key may be under.
+    pub epoch: u32,
+    /// Other domains that held a slice, and when they erased it.
+    pub slices: Vec<(DomainId, Option<UnixMillis>)>,
+    /// Whose it is: the hash of the receipt's id and the person's key.
+    pub holder: Vec<u8>,
+}
+
+/// The erasure with a receipt's hash; none when the group knows none.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn erasure(reader: &Reader, receipt: &[u8; 32]) -> Result<Option<Erasure>, ReadError> {
+    let Some(row) = reader.get(&receipt_key(receipt))? else { return Ok(None) };
+    let row: ErasureRow = decode(&row)?;
+    let slice = |slice: store::SliceErasure| {
+        let erased = Some(UnixMillis(slice.erased_ms)).filter(|at| at.0 > 0);
+        Ok::<_, IdError>((DomainId::new(slice.domain)?, erased))
+    };
+    Ok(Some(Erasure {
+        asked: UnixMillis(row.asked_ms),
+        erased: UnixMillis(row.erased_ms),
+        log_index: row.log_index,
+        epoch: row.epoch,
+        slices: row.slices.into_iter().map(slice).collect::<Result<_, _>>()?,
+        holder: row.holder,
+    }))
+}
+
+/// How many people of the group were erased since a moment who may have been in sums of learning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Erased {
+    /// They could be learned from when they asked for it.
+    pub learned: u32,
+    /// They took something, but were not to be learned from when they asked.
+    pub perhaps: u32,
+}
+
+/// Counts the erasures since a moment.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn erased_since(reader: &Reader, since: UnixMillis) -> Result<Erased, ReadError> {
+    let mut found = Erased::default();
+    for (_, value) in all_under(reader, &RowKind::Erasure.key(TENANT, &[]))? {
+        let row: ErasureRow = decode(&value)?;
+        let count = match row.learning() {
+            _ if row.erased_ms <= since.0 => continue,
+            ErasedLearning::No => continue,
+            ErasedLearning::Perhaps => &mut found.perhaps,
+            ErasedLearning::Yes => &mut found.learned,
+        };
+        *count = count.saturating_add(1);
+    }
+    Ok(found)
+}
+
+/// Whether the marks of somebody who was erased then are gone with their days.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn unmarked(reader: &Reader, erased: UnixMillis) -> Result<bool, ReadError> {
+    Ok(held_salt(reader)?.is_none_or(|row| past::unmarked(row.day, erased)))
+}
+
+/// Every row under a prefix.
+fn all_under(reader: &Reader, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, ReadError> {
+    let mut found: Vec<(Bytes, Bytes)> = Vec::new();
+    loop {
+        let after = found.last().map(|(key, _)| key.clone());
+        let page = reader.scan_prefix(prefix, after.as_deref(), PAGE)?;
+        let last_page = page.len() < PAGE;
+        found.extend(page.into_iter().map(|row| (row.key, row.value)));
+        if last_page {
+            return Ok(found);
+        }
+    }
+}
+
 /// The newest day with a salt, and the salt as it is wrapped.
 pub(super) fn held_salt(reader: &Reader) -> Result<Option<SaltRow>, ReadError> {
     let row = reader.get(&RowKind::Salt.key(TENANT, &[]))?;
@@ -268,17 +370,7 @@ impl<'a> Rows<'a> {
     }
 
     fn all(&self, kind: RowKind) -> Result<Vec<(Bytes, Bytes)>, ReadError> {
-        let prefix = kind.of_person(TENANT, &self.person);
-        let mut found: Vec<(Bytes, Bytes)> = Vec::new();
-        loop {
-            let after = found.last().map(|(key, _)| key.clone());
-            let page = self.reader.scan_prefix(&prefix, after.as_deref(), PAGE)?;
-            let last_page = page.len() < PAGE;
-            found.extend(page.into_iter().map(|row| (row.key, row.value)));
-            if last_page {
-                return Ok(found);
-            }
-        }
+        all_under(self.reader, &kind.of_person(TENANT, &self.person))
     }
 
     fn consent(&self) -> Result<ConsentState, ReadError> {

@@ -39,13 +39,18 @@ pub enum RowKind {
     Counter = b'n',
     /// -> `SaltRow`: the wrapped salt of the newest day with aggregate events.
     Salt = b's',
-    /// day, mark keyed with the day's salt -> nothing: seen that day.
+    /// day, mark keyed with the day's salt -> nothing: seen that day. Or keyed with a tombstone's key: an event's id
+    /// that was erased the day before.
     Mark = b'm',
+    /// person -> `TombstoneRow`, in the clear: somebody was erased, and when.
+    Tombstone = b't',
+    /// hash of a receipt's id -> `ErasureRow`, in the clear: what became of an erasure. Names nobody.
+    Erasure = b'r',
 }
 
 impl RowKind {
     /// All kinds.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Key,
         Self::Consent,
         Self::Facts,
@@ -58,7 +63,26 @@ impl RowKind {
         Self::Counter,
         Self::Salt,
         Self::Mark,
+        Self::Tombstone,
+        Self::Erasure,
     ];
+
+    /// Whether rows of this kind are a person's, and go when the person is erased.
+    #[must_use]
+    pub fn goes_with_its_person(self) -> bool {
+        match self {
+            Self::Key
+            | Self::Consent
+            | Self::Facts
+            | Self::Interests
+            | Self::Profile
+            | Self::Blocks
+            | Self::Slices
+            | Self::Event
+            | Self::Touch => true,
+            Self::Counter | Self::Salt | Self::Mark | Self::Tombstone | Self::Erasure => false,
+        }
+    }
 
     /// The kind of a key.
     #[must_use]
@@ -120,6 +144,8 @@ roots! {
     EventRow: "an event row",
     CounterRow: "a counter row",
     SaltRow: "a salt row",
+    TombstoneRow: "a tombstone",
+    ErasureRow: "an erasure's row",
 }
 
 #[cfg(test)]

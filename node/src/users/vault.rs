@@ -80,6 +80,11 @@ impl Vault {
         Place::new(&self.group, "buffered events", person.as_bytes())
     }
 
+    /// Where the key of the marks of a person's erased ids belongs.
+    fn marks_place(&self, person: &PersonKey) -> Place {
+        Place::new(&self.group, "erased marks", person.as_bytes())
+    }
+
     /// Where a day's salt and what is sealed under it belong.
     pub(super) fn day_place(&self, day: u32) -> Place {
         Place::new(&self.group, "day", &day.to_be_bytes())
@@ -101,6 +106,30 @@ impl Vault {
         wrapped: &WrappedKey,
     ) -> Result<DataKey, SealError> {
         self.ring.unwrap_key(wrapped, &self.key_place(person))
+    }
+
+    /// Wraps the key of the marks of a person's erased ids under the current epoch.
+    pub(super) fn wrap_marks(
+        &self,
+        person: &PersonKey,
+        key: &DataKey,
+    ) -> Result<WrappedKey, SealError> {
+        self.ring.wrap(key, &self.marks_place(person))
+    }
+
+    /// Unwraps the key of the marks of a person's erased ids.
+    pub(super) fn unwrap_marks(
+        &self,
+        person: &PersonKey,
+        wrapped: &WrappedKey,
+    ) -> Result<DataKey, SealError> {
+        self.ring.unwrap_key(wrapped, &self.marks_place(person))
+    }
+
+    /// The oldest epoch that this node has a key of: what is wrapped under an older one can't be opened.
+    #[must_use]
+    pub fn oldest_epoch(&self) -> u32 {
+        self.ring.oldest_epoch()
     }
 
     /// Wraps a day's salt under the current epoch.

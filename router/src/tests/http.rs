@@ -64,7 +64,7 @@ async fn who_may_ask_is_decided_before_anything_else() {
     assert_eq!(anonymous(list, &[("authorization", "Bearer x")]).await.0, 401);
     assert_eq!(anonymous(list, &[("authorization", "Basic x")]).await.0, 401);
     for operation in Operation::ALL.into_iter().filter(|op| *op != Operation::Recommend) {
-        let path = operation.path().replace("{item}", "1").replace("{pack}", "EU");
+        let path = real(operation.path());
         let call = (operation.method().as_str().to_owned(), path);
         let found = anonymous((&call.0, &call.1), &[]).await;
         assert_eq!(found, (401, "unauthenticated".into()), "{operation:?}");
@@ -75,9 +75,15 @@ async fn who_may_ask_is_decided_before_anything_else() {
     rig.end().await;
 }
 
+/// A path with its variable parts filled in.
+fn real(path: &str) -> String {
+    path.replace("{item}", "1").replace("{pack}", "EU").replace("{id}", &"0".repeat(32))
+}
+
 /// Guardians have a person's controls; one item is shown to any token.
 fn path_is_open(operation: Operation) -> bool {
-    operation.path().starts_with("/v1/me/") || operation == Operation::GetItem
+    let own = ["/v1/me", "/v1/erasures/"].iter().any(|start| operation.path().starts_with(start));
+    own || operation == Operation::GetItem
 }
 
 fn names_a_scope(found: &Value) -> bool {
@@ -91,6 +97,19 @@ async fn a_guardian_consents_for_a_child() {
     let body = r#"{"consent": "parental"}"#;
     let headers = [("authorization", bearer.as_str())];
     assert_eq!(rig.send("PUT", "/v1/me/consent", &headers, body).await.0, 200);
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn an_erasure_is_accepted_and_can_be_asked_about() {
+    let rig = rig("eu", "EU-DE").await;
+    let id = "0123456789abcdef0123456789abcdef";
+    let (status, headers, found) = rig.send_as(("EU-DE", "person"), ("DELETE", "/v1/me"), "").await;
+    assert_eq!((status, found["id"].as_str()), (202, Some(id)));
+    let place = headers["location"].to_str().unwrap().to_owned();
+    let (status, _, found) = rig.send_as(("EU-DE", "person"), ("GET", &place), "").await;
+    assert_eq!((status, found["id"].as_str()), (200, Some(id)));
+    check(&rig, ("GET", "/v1/erasures/0123"), "", (400, "id", "hexadecimal")).await;
     rig.end().await;
 }
 
@@ -158,7 +177,7 @@ async fn the_document_and_the_routes_are_one() {
     assert_eq!((status, &headers["content-type"]), (200, &"application/json".parse().unwrap()));
     assert_eq!(document["openapi"], "3.1.0");
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let real = path.replace("{item}", "1").replace("{pack}", "EU");
+        let real = real(path);
         for method in ["GET", "PUT", "POST", "DELETE", "PATCH"] {
             let (status, _, found) = rig.send(method, &real, &[], "").await;
             let described = methods.get(method.to_lowercase()).is_some();

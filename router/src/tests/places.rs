@@ -34,6 +34,11 @@ async fn a_request_goes_where_it_may_be_answered() {
     let home = "-> http://eu.example:8080/v1/me/consent?revision=users-eu-0%3A7";
     check("EU-DE", consent, "", home).await;
     check("US-NY", consent, "", "ok").await;
+    // Erasing is asked of home, and so is what became of it.
+    check("EU-DE", ("DELETE", "/v1/me"), "", "-> http://eu.example:8080/v1/me").await;
+    let id = "0123456789abcdef0123456789abcdef";
+    let (place, home) = (format!("/v1/erasures/{id}"), "-> http://eu.example:8080/v1/erasures/");
+    check("EU-DE", ("GET", &place), "", &format!("{home}{id}")).await;
     assert!(rig.seen("record_events").iter().all(|(node, _)| node.starts_with("us")));
     rig.end().await;
 }

@@ -132,6 +132,15 @@ impl Node for FakeNode {
     async fn export(&self, r: Request<edge::ExportCall>) -> Answered<v1::ExportResponse> {
         self.take("export", r.into_inner().caller, 0, v1::ExportResponse::default()).await
     }
+    async fn erase(&self, r: Request<edge::EraseCall>) -> Answered<v1::ErasureReceipt> {
+        let receipt = v1::ErasureReceipt { id: "0123456789abcdef".repeat(2), ..Default::default() };
+        self.take("erase", r.into_inner().caller, 0, receipt).await
+    }
+    async fn get_erasure(&self, r: Request<edge::GetErasureCall>) -> Answered<v1::Erasure> {
+        let call = r.into_inner();
+        let answer = v1::Erasure { id: call.request.unwrap().id, ..Default::default() };
+        self.take("get_erasure", call.caller, 0, answer).await
+    }
     async fn issue_receipt(&self, r: Request<edge::IssueReceiptCall>) -> Answered<edge::Receipt> {
         self.take("issue_receipt", r.into_inner().caller, 0, edge::Receipt::default()).await
     }
