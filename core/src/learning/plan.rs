@@ -105,6 +105,6 @@ mod tests {
         let (few, half) = rounds_before(600);
         let (many, part) = rounds_before(40_000);
         assert_eq!((few, half), (85, Some(0.5)));
-        assert_eq!((many, part), (125, Some(0.05)));
+        assert_eq!((many, part), (125, Some(0.2)));
     }
 }
