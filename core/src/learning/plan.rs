@@ -103,8 +103,8 @@ mod tests {
             (held.count(), plan.held(0).map(|held| held.people))
         };
         let (few, half) = rounds_before(600);
-        let (many, part) = rounds_before(40_000);
+        let (many, part) = rounds_before(80_000);
         assert_eq!((few, half), (85, Some(0.5)));
-        assert_eq!((many, part), (125, Some(0.2)));
+        assert_eq!((many, part), (125, Some(0.1)));
     }
 }
