@@ -118,3 +118,40 @@ fn a_hundred_thousand_copies_of_one_vector_do_not_hide_the_rest() {
     let Hit { row, score } = near(&point(9), 1)[0];
     assert_eq!((row, score), (200_009, 0.0));
 }
+
+/// A million rows of one vector beside some that differ: every wanted number of them is found, each row once, whatever is
+/// allowed; none that is gone; and what differs is found among them.
+#[test]
+fn a_million_equal_vectors_are_rows_like_others() {
+    const EQUAL: Row = 1_000_000;
+    let space = Space::new("m1", 3, Metric::Cosine).unwrap();
+    let options = Options { threads: 2, pending_max: 1 << 21, ..Options::default() };
+    let index = LiveIndex::new(space, options).unwrap();
+    (0..EQUAL).for_each(|row| index.upsert(row, &[1.0, 0.0, 0.0]).unwrap());
+    (EQUAL..EQUAL + 500).for_each(|row| index.upsert(row, &point(row)).unwrap());
+    index.merge().unwrap();
+    assert_eq!(index.len(), EQUAL as usize + 500);
+    let found = |query: &[f32], k: usize, filter: Filter<'_>| -> Vec<Row> {
+        let hits = index.search(query, k, 50, filter).unwrap();
+        let mut rows: Vec<Row> = hits.iter().map(|hit| hit.row).collect();
+        assert!(hits.windows(2).all(|pair| pair[0].score >= pair[1].score));
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), hits.len(), "each row once");
+        rows
+    };
+    let equal = [1.0, 0.0, 0.0];
+    for k in [1, 10, 5000] {
+        let rows = found(&equal, k, Filter::All);
+        assert!(rows.len() == k && rows.iter().all(|row| *row < EQUAL));
+    }
+    let few: Bitmap = [7, 70_000, 999_999].into_iter().collect();
+    assert_eq!(found(&equal, 10, Filter::Rows(&few)), [7, 70_000, 999_999]);
+    let other = EQUAL + 123;
+    assert!(found(&point(other), 3, Filter::All).contains(&other));
+    (0..EQUAL).filter(|row| row % 2 == 0).for_each(|row| assert!(index.remove(row)));
+    assert!(found(&equal, 1000, Filter::All).iter().all(|row| row % 2 == 1));
+    index.merge().unwrap();
+    let rows = found(&equal, 1000, Filter::All);
+    assert!(rows.len() == 1000 && rows.iter().all(|row| row % 2 == 1));
+}
