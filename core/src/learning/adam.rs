@@ -1,7 +1,7 @@
 //! The optimiser: Adam (Kingma and Ba 2015), the same bits wherever it is computed.
 
-use super::numbers::{add_scaled, dot, normalise};
 use super::{Block, PooledModel, Share};
+use crate::numbers::{add_scaled, dot, normalise};
 
 /// Decay of the mean of gradients.
 const MEAN: f32 = 0.9;

@@ -6,13 +6,13 @@
 //! cosines, where the negatives together count as `negative_weight` items; what the person took is no
 //! negative. Gradients are given times `t`, which no step of Adam notices.
 
-use super::numbers::{SHORTEST, add_scaled, dot, exp, length, normalise};
 use super::product::{Panels, Strips, TALL, WIDE};
 use super::round::Example;
-use super::wide::{Work, widest};
 use super::{
     Group, Interactions, LearningError, PooledModel, Round, Share, Task, judging, spectrum,
 };
+use crate::numbers::{SHORTEST, add_scaled, dot, exp, length, normalise};
+use crate::wide::{Work, widest};
 
 /// Examples that go through the products at once: their scores then stay in a near cache.
 const CHUNK: usize = 128;

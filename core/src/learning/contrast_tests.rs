@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::numbers::{exp, length};
 use super::product::{Panels, Strips};
-use super::wide::{Work, widest};
 use super::*;
+use crate::numbers::{exp, length};
+use crate::wide::{Work, widest};
 
 const ITEMS: usize = 40;
 const DIMENSIONS: usize = 16;

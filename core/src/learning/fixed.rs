@@ -1,7 +1,7 @@
 //! Sums in fixed point: exact, so that their order does not matter and masks cancel to the last bit.
 
-use super::wide::{Work, widest};
 use super::{Block, LearningError};
+use crate::wide::{Work, widest};
 
 /// A value is rounded to the nearest multiple of 2^-36.
 pub(super) const WHOLE: u32 = 36;

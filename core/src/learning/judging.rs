@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use super::blend::{NEAR_MAX, nearest};
 use super::likeness::NEAREST;
-use super::wide::{Work, widest};
 use super::{
     Along, Blend, Counts, Held, Interactions, ItemLists, LearningError, Likeness, ListOptions,
     PooledModel, Share, Takers,
 };
+use crate::wide::{Work, widest};
 
 /// Weights of the spectral part that are tried, where the contrastive one counts 1.
 const SPECTRAL: [f32; 5] = [0.0, 0.25, 0.5, 1.0, 2.0];

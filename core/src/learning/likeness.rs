@@ -2,8 +2,8 @@
 //! nearest, since a person of several tastes is near the middle of none.
 
 use super::PooledModel;
-use super::numbers::{dot, normalise};
-use super::wide::{Work, widest};
+use crate::numbers::{dot, normalise};
+use crate::wide::{Work, widest};
 
 /// What the nearest item counts beside all together; README.md beside this file has what was tried.
 pub(super) const NEAREST: f32 = 0.3;

@@ -24,7 +24,6 @@ mod interactions;
 mod judging;
 mod likeness;
 mod lists;
-pub(crate) mod numbers;
 mod options;
 mod packed;
 mod plan;
@@ -38,7 +37,6 @@ mod spectrum;
 mod state;
 mod training;
 mod vectors;
-pub(crate) mod wide;
 
 pub use along::Along;
 pub use balance::Balance;

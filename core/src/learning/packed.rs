@@ -8,8 +8,8 @@
 //! that sum by a multiple of 2^32 that is not one of 2^64, but in one case of 2^32. Both are linear, so that they are
 //! masked and added like everything else, and nobody learns which domain's share was large.
 
-use super::wide::{Work, widest};
 use super::{Draws, FixedBlock, LearningError, Share};
+use crate::wide::{Work, widest};
 
 /// Numbers of 64 bits beside the words: examples, people, loss, and the proofs of both blocks.
 const NUMBERS: usize = 5;

@@ -1,7 +1,7 @@
 //! The model: two vectors an item, none a person.
 
-use super::numbers::{add_scaled, length, normalise};
 use super::{Blend, Block, LearningError};
+use crate::numbers::{add_scaled, length, normalise};
 
 /// The nearest of the values whose lower 16 bits are 0, as its upper ones; half to even. (A bfloat16.)
 #[must_use]
@@ -182,7 +182,7 @@ impl PooledModel {
         }
         let (first, second) = pooled.split_at_mut_checked(self.split)?;
         let usable = length(first);
-        if !usable.is_finite() || usable <= super::numbers::SHORTEST {
+        if !usable.is_finite() || usable <= crate::numbers::SHORTEST {
             return None;
         }
         let lengths = [normalise(first), normalise(second)];

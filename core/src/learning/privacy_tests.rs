@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::numbers::{dot, length};
 use super::*;
+use crate::numbers::{dot, length};
 
 const ITEMS: usize = 60;
 

@@ -9,9 +9,9 @@
 //! speaks by `B v`, an item recommended is found by `v s / (s + r) / B` (EASE, Steck 2019, cut off after the leading
 //! eigenvectors, where for items not taken the diagonal does not matter).
 
-use super::numbers::add_scaled;
-use super::wide::{Work, widest};
 use super::{Block, Interactions, LearningError, PooledModel, Share, eigen};
+use crate::numbers::add_scaled;
+use crate::wide::{Work, widest};
 
 /// Power of a person's number of items by which they weigh less, twice `A`'s.
 const PERSON_EXPONENT: f32 = 0.5;
@@ -103,7 +103,7 @@ impl Spectrum {
         for row in targets.rows_mut() {
             row.iter_mut().zip(&weights).for_each(|(value, weight)| *value *= weight);
         }
-        let longest = targets.rows().map(super::numbers::length).fold(0.0, f32::max);
+        let longest = targets.rows().map(crate::numbers::length).fold(0.0, f32::max);
         if longest <= 0.0 {
             return Ok(None);
         }

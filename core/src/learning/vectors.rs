@@ -1,6 +1,7 @@
 //! The finished vectors, and how a person's vector is pooled from them.
 
 use super::Block;
+use crate::numbers::dot;
 
 /// What becomes of eigenvalues and popularity in the finished vectors.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -94,18 +95,6 @@ impl ItemVectors {
     pub fn scores(&self, pooled: &[f32]) -> Vec<f32> {
         self.vectors.rows().map(|row| dot(row, pooled)).collect()
     }
-}
-
-/// Sums apart, so that they can be done side by side.
-const LANES: usize = 8;
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a, b) = (a.chunks(LANES), b.chunks(LANES));
-    let mut sums = [0.0_f32; LANES];
-    for (a, b) in a.zip(b) {
-        sums.iter_mut().zip(a.iter().zip(b)).for_each(|(sum, (a, b))| *sum += a * b);
-    }
-    sums.iter().sum()
 }
 
 /// The factor of one dimension of a vector. A score holds it twice, hence the half.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::policy::Shares;
 
 use super::{ItemFacts, Row, Shelf};
+use crate::numbers::dot;
 
 /// The floors that a finished slate must keep.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -157,10 +158,6 @@ impl Direction {
     pub(super) fn along(&self, vector: &[f32]) -> f32 {
         dot(vector, &self.0)
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
 #[allow(clippy::cast_precision_loss)] // slates have at most a few thousand items

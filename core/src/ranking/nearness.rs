@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use super::{Row, Shelf};
-use crate::learning::numbers::dot;
-use crate::learning::wide::{Work, widest};
+use crate::numbers::dot;
+use crate::wide::{Work, widest};
 
 /// Dot products that are kept: those of a shortlist of a thousand items.
 const KEPT_MAX: usize = 1 << 20;

@@ -14,19 +14,19 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 #[inline(always)]
-pub(super) fn length(a: &[f32]) -> f32 {
+pub(crate) fn length(a: &[f32]) -> f32 {
     dot(a, a).sqrt()
 }
 
 /// Adds `factor` times `row` to `out`.
 #[inline(always)]
-pub(super) fn add_scaled(out: &mut [f32], row: &[f32], factor: f32) {
+pub(crate) fn add_scaled(out: &mut [f32], row: &[f32], factor: f32) {
     out.iter_mut().zip(row).for_each(|(o, &v)| *o += factor * v);
 }
 
 /// Makes a vector one of length 1, and returns the length that it had, at least [`SHORTEST`].
 #[inline(always)]
-pub(super) fn normalise(a: &mut [f32]) -> f32 {
+pub(crate) fn normalise(a: &mut [f32]) -> f32 {
     let length = length(a).max(SHORTEST);
     let factor = 1.0 / length;
     a.iter_mut().for_each(|v| *v *= factor);
@@ -34,12 +34,12 @@ pub(super) fn normalise(a: &mut [f32]) -> f32 {
 }
 
 /// A vector that is shorter has no direction to speak of.
-pub(super) const SHORTEST: f32 = 1e-12;
+pub(crate) const SHORTEST: f32 = 1e-12;
 
 /// e^x, to 2e-7 of its value; e^-87 below -87, e^88 above 88. x is split into n ln 2 + r; e^r is its
 /// expansion about 0 with coefficients fitted to |r| <= ln 2 / 2 (Cephes, Moshier 1989).
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     // Added to a number below 2^22 it leaves the nearest integer in the last bits.
     const ROUNDER: f32 = 12_582_912.0;
     // ln 2 in two parts, the first with so few bits that its product with n is exact.
