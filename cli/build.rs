@@ -14,7 +14,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     files.sort();
-    let mut code = String::from("const PACKS: &[(&str, &str)] = &[\n");
+    let mut code = String::from(
+        "/// The name and the text of each.\npub(super) const TEXTS: &[(&str, &str)] = &[\n",
+    );
     for file in files {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         writeln!(code, "    ({name:?}, include_str!({:?})),", file.display().to_string())?;

@@ -29,7 +29,7 @@ const SLATE: u32 = 20;
 /// A history is of so many corners of the catalogue.
 const TASTES: usize = 4;
 const SEED: u64 = 11;
-/// Nobody is known to like anything here but adults who agreed.
+/// Under whose packs slates are made, for adults who agreed.
 const HOME: &str = "EU-DE";
 
 /// Measure what the vector index is worth to a recommendation, in this process and on one thread.

@@ -4,9 +4,6 @@ use bailiwick_core::policy::{PackFile, PackSet};
 
 include!(concat!(env!("OUT_DIR"), "/packs.rs"));
 
-/// The name and the text of each.
-pub(super) const TEXTS: &[(&str, &str)] = PACKS;
-
 /// All of them together.
 pub(crate) fn default_packs() -> PackSet {
     let files = TEXTS.iter().filter_map(|(_, text)| PackFile::parse(text).ok());
